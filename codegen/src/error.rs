@@ -1,0 +1,96 @@
+//! What can go wrong between a typed program and its object.
+
+use cranelift_codegen::ir::Function;
+
+/// A failure of the code generator: a stated limit of eBPF, or a bug in rbtrace.
+///
+/// A bug carries the stage, the function and its IR, so that a report needs nothing else.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The function's stack slots and spills exceed eBPF's frame.
+    #[error("function `{function}` needs {bytes} bytes of stack; eBPF has {limit}")]
+    StackLimit {
+        /// The function's name.
+        function: String,
+        /// Bytes needed.
+        bytes: u32,
+        /// Bytes there are.
+        limit: u32,
+    },
+    /// A jump spans more than a 16-bit count of instructions.
+    #[error("function `{function}` is too long: a jump over {slots} instructions")]
+    JumpTooFar {
+        /// The function's name.
+        function: String,
+        /// Distance in instruction slots.
+        slots: i64,
+    },
+    /// A ring buffer record is too large.
+    #[error("an event of {bytes} bytes; the largest is {limit} (lower max_strlen)")]
+    RecordLimit {
+        /// Bytes of the record.
+        bytes: u32,
+        /// Most bytes there can be.
+        limit: u32,
+    },
+    /// Variables that a loop shares with its block take too much stack.
+    #[error("the variables that a loop's body uses take {bytes} bytes; there are {limit}")]
+    SharedLimit {
+        /// Bytes needed.
+        bytes: u32,
+        /// Bytes there are.
+        limit: u32,
+    },
+    /// The object cannot be written.
+    #[error(transparent)]
+    Write(#[from] crate::elf::Error),
+    /// The IR verifier rejects a function.
+    #[error("internal error: {stage}: function `{function}`: {reason}\n{ir}")]
+    InvalidIr {
+        /// The stage whose result is invalid.
+        stage: &'static str,
+        /// The function's name.
+        function: String,
+        /// The verifier's words.
+        reason: String,
+        /// The function as text.
+        ir: String,
+    },
+    /// An instruction outside the table of those that selection accepts.
+    #[error(
+        "internal error: select: function `{function}`: no eBPF code for `{instruction}`\n{ir}"
+    )]
+    UnsupportedInstruction {
+        /// The function's name.
+        function: String,
+        /// The instruction as text.
+        instruction: String,
+        /// The function as text.
+        ir: String,
+    },
+    /// An invariant of a stage does not hold.
+    #[error("internal error: {stage}: function `{function}`: {reason}\n{ir}")]
+    Internal {
+        /// The stage that noticed.
+        stage: &'static str,
+        /// The function's name.
+        function: String,
+        /// What does not hold.
+        reason: String,
+        /// The function as text.
+        ir: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Internal`] about `func`.
+    pub(crate) fn internal(stage: &'static str, func: &Function, reason: impl ToString) -> Self {
+        Self::Internal {
+            stage,
+            function: func.name.to_string(),
+            reason: reason.to_string(),
+            ir: func.display().to_string(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the kernel knows: one arm a builtin.
+
+use cranelift_codegen::ir::{InstBuilder, Value};
+use rbtrace_lang::hir::{Builtin, Int, Space};
+use rbtrace_probes_ebpf::helpers;
+use rbtrace_probes_ebpf::kinds::{self, Context};
+use rbtrace_probes_ebpf::plan::GlobalValue;
+use rbtrace_probes_ebpf::profile::Arch;
+use rbtrace_probes_ebpf::types::Clock;
+
+use super::func::FnBuilder;
+use super::mem::Place;
+use crate::error::Error;
+
+impl FnBuilder<'_, '_, '_> {
+    /// The value of a builtin that is a scalar.
+    pub(super) fn builtin(&mut self, builtin: Builtin) -> Result<Value, Error> {
+        Ok(match builtin {
+            Builtin::Pid => self.upper_half(helpers::GET_CURRENT_PID_TGID),
+            Builtin::Tid => self.lower_half(helpers::GET_CURRENT_PID_TGID),
+            Builtin::Uid | Builtin::Username => self.lower_half(helpers::GET_CURRENT_UID_GID),
+            Builtin::Gid => self.upper_half(helpers::GET_CURRENT_UID_GID),
+            Builtin::Nsecs(Clock::Monotonic) => self.helper(helpers::KTIME_GET_NS, &[]),
+            Builtin::Nsecs(Clock::Tai) => self.helper(helpers::KTIME_GET_TAI_NS, &[]),
+            Builtin::Nsecs(_) => self.helper(helpers::KTIME_GET_BOOT_NS, &[]),
+            Builtin::Elapsed => {
+                let now = self.helper(helpers::KTIME_GET_BOOT_NS, &[]);
+                let start = self.global(GlobalValue::StartTime);
+                self.b.ins().isub(now, start)
+            }
+            Builtin::Cpu => self.helper(helpers::GET_SMP_PROCESSOR_ID, &[]),
+            Builtin::Ncpus => self.global(GlobalValue::PossibleCpus),
+            Builtin::Curtask => self.helper(helpers::GET_CURRENT_TASK, &[]),
+            Builtin::Cgroup => self.helper(helpers::GET_CURRENT_CGROUP_ID, &[]),
+            Builtin::Rand => {
+                let value = self.helper(helpers::GET_PRANDOM_U32, &[]);
+                self.fit(value, Int::U32)
+            }
+            Builtin::Arg(n) => self.argument(n)?,
+            Builtin::StackArg(n) => self.stack_argument(n)?,
+            Builtin::Retval => {
+                let offset = kinds::retval_offset(self.unit.profile.arch);
+                self.register(offset)?
+            }
+            Builtin::Probe | Builtin::Func => self.probe_number(),
+            Builtin::InstructionPointer => {
+                let offset = kinds::instruction_pointer_offset(self.unit.profile.arch);
+                self.register(offset)?
+            }
+            Builtin::Context => self.ctx,
+            Builtin::Comm => return Err(self.bug("a string where a scalar is expected")),
+        })
+    }
+
+    fn lower_half(&mut self, helper: helpers::Helper) -> Value {
+        let both = self.helper(helper, &[]);
+        self.fit(both, Int::U32)
+    }
+
+    fn upper_half(&mut self, helper: helpers::Helper) -> Value {
+        let both = self.helper(helper, &[]);
+        self.b.ins().ushr_imm_s(both, 32)
+    }
+
+    /// A variable that user space has set.
+    fn global(&mut self, value: GlobalValue) -> Value {
+        let offset = self.unit.global(value);
+        let address = self.bss(offset);
+        self.load(Place::pointer(address), Int::U64)
+    }
+
+    /// The register at this offset of the context.
+    pub(super) fn register(&mut self, offset: u32) -> Result<Value, Error> {
+        match self.kind().context {
+            Context::Registers | Context::PerfEvent => Ok(self.load_context(offset, Int::U64)),
+            _ => Err(self.bug("a register where the context has none")),
+        }
+    }
+
+    /// An argument of the function that the probe is on.
+    fn argument(&mut self, n: u32) -> Result<Value, Error> {
+        match kinds::argument_offset(self.unit.profile.arch, n) {
+            Some(offset) => self.register(offset),
+            None => {
+                let in_registers = match self.unit.profile.arch {
+                    Arch::X86_64 => 6,
+                    Arch::Aarch64 => 8,
+                };
+                self.stack_argument(n.saturating_sub(in_registers))
+            }
+        }
+    }
+
+    /// The `n`th argument that is passed on the stack. At a function's entry x86-64 has the
+    /// return address on top of it (System V AMD64 ABI 3.2.2).
+    fn stack_argument(&mut self, n: u32) -> Result<Value, Error> {
+        let arch = self.unit.profile.arch;
+        let top = self.register(kinds::stack_pointer_offset(arch))?;
+        let skip = u32::from(arch == Arch::X86_64);
+        let address = self.b.ins().iadd_imm_s(top, i64::from(8 * (n + skip)));
+        let space = match self.kind().pointers {
+            kinds::PointerSpace::User => Space::User,
+            _ => Space::Kernel,
+        };
+        self.load_foreign(address, space, Int::U64)
+    }
+
+    /// Number of the probe that the program runs for.
+    pub(super) fn probe_number(&mut self) -> Value {
+        match self.block.probes.as_slice() {
+            [one] => self.iconst(i64::from(*one)),
+            _ if self.kind().has_cookie => {
+                self.uses_cookie = true;
+                let ctx = self.ctx;
+                self.helper(helpers::GET_ATTACH_COOKIE, &[ctx])
+            }
+            several => self.iconst(several.first().map_or(0, |&p| i64::from(p))),
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Expressions whose value is a scalar, and conditions.
+
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use cranelift_codegen::ir::condcodes::IntCC;
+use rbtrace_lang::catalog::DataLoc;
+use rbtrace_lang::hir::{BinaryOp, Call, Expr, ExprKind, Int, LocalId, Space, Type, UnaryOp};
+use rbtrace_probes_ebpf::helpers;
+
+use super::func::{FnBuilder, Storage};
+use super::mem::Place;
+use crate::error::Error;
+
+impl FnBuilder<'_, '_, '_> {
+    /// The integer that a scalar type is held as.
+    pub(super) fn int_of(&self, ty: &Type) -> Result<Int, Error> {
+        match ty {
+            Type::Enum(id) => match self.unit.program.enums.get(id.index()) {
+                Some(e) => Ok(e.int),
+                None => Err(self.bug("an enum that the program does not declare")),
+            },
+            _ => ty.as_int().ok_or_else(|| self.bug("memory where a scalar is expected")),
+        }
+    }
+
+    /// Evaluates a scalar: an `i64` extended from the type's own width.
+    pub(super) fn scalar(&mut self, e: &Expr) -> Result<Value, Error> {
+        match &e.kind {
+            ExprKind::Int(value) => Ok(self.iconst(*value)),
+            ExprKind::Local(id) => match self.local(*id)? {
+                Storage::Register(variable) => Ok(self.b.use_var(variable)),
+                Storage::Memory(place) => self.load_typed(place, &e.ty),
+            },
+            ExprKind::MapGet { map, key } => self.map_get_scalar(*map, key.as_deref(), &e.ty),
+            ExprKind::AggregateGet { map, key } => self.aggregate_get(*map, key.as_deref()),
+            ExprKind::Builtin(builtin) => {
+                self.at(e.span);
+                self.builtin(*builtin)
+            }
+            ExprKind::Unary { op, operand } => self.unary(*op, operand, &e.ty),
+            ExprKind::Binary { op, left, right } => self.binary(*op, left, right, &e.ty),
+            ExprKind::Same { negated, left, right } => {
+                let same = self.same(left, right)?;
+                Ok(if *negated { self.b.ins().bxor_imm_s(same, 1) } else { same })
+            }
+            ExprKind::ProbeIs(probes) => self.probe_is(probes),
+            ExprKind::Logic { .. } => self.truth(e),
+            ExprKind::Ternary { cond, then, otherwise } => {
+                let cond = self.condition(cond)?;
+                self.choose(cond, |f| f.scalar(then), |f| f.scalar(otherwise))
+            }
+            ExprKind::Cast(operand) => self.cast(operand, &e.ty),
+            ExprKind::Load(pointer) => {
+                self.at(e.span);
+                self.load_pointer(pointer, &e.ty)
+            }
+            ExprKind::Field { base, field } => self.field_scalar(base, *field, &e.ty),
+            ExprKind::Index { base, index } => self.index_scalar(base, index, &e.ty),
+            ExprKind::Call(call) => {
+                self.at(e.span);
+                self.call_scalar(call, &e.ty)
+            }
+            ExprKind::Block { stmts, value } => {
+                self.stmts(stmts)?;
+                self.scalar(value)
+            }
+            ExprKind::LocalStep { local, delta, prefix } => {
+                self.local_step(*local, *delta, *prefix, &e.ty)
+            }
+            ExprKind::MapStep { map, key, delta, prefix } => {
+                self.map_step(*map, key.as_deref(), *delta, *prefix, &e.ty)
+            }
+            ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::TracepointRecord => {
+                Err(self.bug("memory where a scalar is expected"))
+            }
+        }
+    }
+
+    /// Evaluates a condition to something that a branch can test: any integer, false if 0.
+    pub(super) fn condition(&mut self, e: &Expr) -> Result<Value, Error> {
+        match &e.kind {
+            ExprKind::Binary { op, left, right } if op.is_comparison() => {
+                self.compare(*op, left, right)
+            }
+            ExprKind::Unary { op: UnaryOp::Not, operand } => {
+                let value = self.condition(operand)?;
+                Ok(self.b.ins().icmp_imm_s(IntCC::Equal, value, 0))
+            }
+            ExprKind::Cast(operand) if e.ty == Type::Bool && operand.ty.is_scalar() => {
+                self.condition_or_scalar(operand)
+            }
+            _ => self.condition_or_scalar(e),
+        }
+    }
+
+    fn condition_or_scalar(&mut self, e: &Expr) -> Result<Value, Error> {
+        if e.ty == Type::Bool && matches!(e.kind, ExprKind::Binary { .. } | ExprKind::Cast(_)) {
+            return match &e.kind {
+                ExprKind::Binary { op, left, right } if op.is_comparison() => {
+                    self.compare(*op, left, right)
+                }
+                _ => self.scalar(e),
+            };
+        }
+        self.scalar(e)
+    }
+
+    /// Jumps to one of two blocks, evaluating no more of the condition than is needed.
+    pub(super) fn branch(&mut self, e: &Expr, yes: Block, no: Block) -> Result<(), Error> {
+        match &e.kind {
+            ExprKind::Logic { and, left, right } => {
+                let rest = self.b.create_block();
+                if *and {
+                    self.branch(left, rest, no)?;
+                } else {
+                    self.branch(left, yes, rest)?;
+                }
+                self.enter(rest);
+                self.branch(right, yes, no)
+            }
+            ExprKind::Unary { op: UnaryOp::Not, operand } => self.branch(operand, no, yes),
+            ExprKind::Cast(operand) if e.ty == Type::Bool && operand.ty == Type::Bool => {
+                self.branch(operand, yes, no)
+            }
+            _ => {
+                let value = self.condition(e)?;
+                self.b.ins().brif(value, yes, &[], no, &[]);
+                Ok(())
+            }
+        }
+    }
+
+    /// A condition as 0 or 1.
+    fn truth(&mut self, e: &Expr) -> Result<Value, Error> {
+        let yes = self.b.create_block();
+        let no = self.b.create_block();
+        let after = self.b.create_block();
+        let result = self.b.append_block_param(after, cranelift_codegen::ir::types::I64);
+        self.branch(e, yes, no)?;
+        for (block, value) in [(yes, 1), (no, 0)] {
+            self.enter(block);
+            let value = self.iconst(value);
+            self.b.ins().jump(after, &[value.into()]);
+        }
+        self.enter(after);
+        Ok(result)
+    }
+
+    /// Loads a scalar of this type from memory.
+    pub(super) fn load_typed(&mut self, place: Place, ty: &Type) -> Result<Value, Error> {
+        let int = self.int_of(ty)?;
+        Ok(self.load(place, int))
+    }
+
+    /// Stores a scalar of this type.
+    pub(super) fn store_typed(&mut self, place: Place, ty: &Type, v: Value) -> Result<(), Error> {
+        let int = self.int_of(ty)?;
+        self.store(place, u32::from(int.size), v);
+        Ok(())
+    }
+
+    /// The scalar that a pointer points to; 0 where it cannot be read.
+    fn load_pointer(&mut self, pointer: &Expr, ty: &Type) -> Result<Value, Error> {
+        let int = self.int_of(ty)?;
+        let address = self.scalar(pointer)?;
+        let space = self.space_of(&pointer.ty);
+        self.load_foreign(address, space, int)
+    }
+
+    /// The address space of a pointer type; other scalars are addresses of unknown origin.
+    pub(super) fn space_of(&self, ty: &Type) -> Space {
+        match ty {
+            Type::Ptr { space, .. } => *space,
+            _ => Space::Unknown,
+        }
+    }
+
+    /// Reads an integer at an address.
+    pub(super) fn load_foreign(
+        &mut self,
+        address: Value,
+        space: Space,
+        int: Int,
+    ) -> Result<Value, Error> {
+        if space == Space::Own {
+            return Ok(self.load(Place::pointer(address), int));
+        }
+        let temp = self.temp_bytes(8)?;
+        self.read_foreign(temp, u32::from(int.size), address, space)?;
+        Ok(self.load(temp, int))
+    }
+
+    /// Copies `size` bytes from an address; what cannot be read becomes zero.
+    pub(super) fn read_foreign(
+        &mut self,
+        to: Place,
+        size: u32,
+        address: Value,
+        space: Space,
+    ) -> Result<(), Error> {
+        if space == Space::Own {
+            return self.copy(to, Place::pointer(address), size);
+        }
+        let to = self.address(to);
+        let size = self.iconst(i64::from(size));
+        let args = [to, size, address];
+        self.by_space(address, space, move |f, kernel| {
+            let helper =
+                if kernel { helpers::PROBE_READ_KERNEL } else { helpers::PROBE_READ_USER };
+            f.helper(helper, &args)
+        })?;
+        Ok(())
+    }
+
+    /// Runs `body` for the address space: both ways, behind a test, if it is unknown.
+    pub(super) fn by_space(
+        &mut self,
+        address: Value,
+        space: Space,
+        body: impl Fn(&mut Self, bool) -> Value,
+    ) -> Result<Value, Error> {
+        match space {
+            Space::Kernel | Space::Own => Ok(body(self, true)),
+            Space::User => Ok(body(self, false)),
+            Space::Unknown => {
+                let kernel = self.is_kernel_address(address);
+                self.choose(kernel, |f| Ok(body(f, true)), |f| Ok(body(f, false)))
+            }
+        }
+    }
+
+    fn local_step(
+        &mut self,
+        local: LocalId,
+        delta: i64,
+        prefix: bool,
+        ty: &Type,
+    ) -> Result<Value, Error> {
+        let int = self.int_of(ty)?;
+        let storage = self.local(local)?;
+        let old = match storage {
+            Storage::Register(variable) => self.b.use_var(variable),
+            Storage::Memory(place) => self.load(place, int),
+        };
+        let sum = self.b.ins().iadd_imm_s(old, delta);
+        let new = self.fit(sum, int);
+        match storage {
+            Storage::Register(variable) => self.b.def_var(variable, new),
+            Storage::Memory(place) => self.store(place, u32::from(int.size), new),
+        }
+        Ok(if prefix { new } else { old })
+    }
+
+    fn field_scalar(&mut self, base: &Expr, field: u32, ty: &Type) -> Result<Value, Error> {
+        if let (Type::Record(id), ExprKind::TracepointRecord) = (&base.ty, &base.kind) {
+            return self.tracepoint_scalar(id.index(), field as usize, ty);
+        }
+        let (offset, bits) = self.member(&base.ty, field)?;
+        let int = self.int_of(ty)?;
+        let value = match &base.kind {
+            // Reading the whole record for one member would be a waste.
+            ExprKind::Load(pointer) => {
+                let address = self.scalar(pointer)?;
+                let address = self.b.ins().iadd_imm_s(address, i64::from(offset));
+                let space = self.space_of(&pointer.ty);
+                self.load_foreign(address, space, int)?
+            }
+            _ => {
+                let place = self.memory_of(base)?;
+                self.load(place.plus(offset), int)
+            }
+        };
+        Ok(self.extract_bits(value, bits, int))
+    }
+
+    /// Cuts a bitfield out of the integer that holds it.
+    fn extract_bits(&mut self, value: Value, bits: Option<(u8, u8)>, int: Int) -> Value {
+        let Some((first, width)) = bits else { return value };
+        let (first, width) = (i64::from(first), i64::from(width.clamp(1, 64)));
+        let left = self.b.ins().ishl_imm_s(value, 64 - first - width);
+        if int.signed {
+            self.b.ins().sshr_imm_s(left, 64 - width)
+        } else {
+            self.b.ins().ushr_imm_s(left, 64 - width)
+        }
+    }
+
+    /// Offset of a member in bytes, and its bits if it is a bitfield.
+    pub(super) fn member(
+        &mut self,
+        base: &Type,
+        field: u32,
+    ) -> Result<(u32, Option<(u8, u8)>), Error> {
+        use rbtrace_probes_ebpf::types::Type as Layout;
+        match self.unit.layout(base) {
+            Layout::Record(record) => match record.fields.get(field as usize) {
+                Some(f) => Ok((f.offset, f.bits)),
+                None => Err(self.bug("a member that its record does not have")),
+            },
+            _ => Err(self.bug("a member of what is no record")),
+        }
+    }
+
+    fn tracepoint_scalar(&mut self, record: usize, field: usize, ty: &Type) -> Result<Value, Error> {
+        let found = self.unit.program.records.get(record).and_then(|r| r.fields.get(field));
+        let Some(field) = found else {
+            return Err(self.bug("a field that its tracepoint does not have"));
+        };
+        let (offset, bits, data_loc) = (field.offset, field.bits, field.data_loc);
+        if data_loc.is_some() {
+            return Ok(self.data_address(offset, data_loc));
+        }
+        let int = self.int_of(ty)?;
+        let value = self.load_context(offset, int);
+        Ok(self.extract_bits(value, bits, int))
+    }
+
+    /// Address of the data that a `__data_loc` field at `offset` refers to.
+    pub(super) fn data_address(&mut self, offset: u32, base: Option<DataLoc>) -> Value {
+        let location = self.load_context(offset, Int::U32);
+        let distance = self.b.ins().band_imm_s(location, 0xffff);
+        let address = self.b.ins().iadd(self.ctx, distance);
+        match base {
+            Some(DataLoc::Field) => self.b.ins().iadd_imm_s(address, i64::from(offset) + 4),
+            _ => address,
+        }
+    }
+
+    /// An element of an array; 0 outside of it.
+    fn index_scalar(&mut self, base: &Expr, index: &Expr, ty: &Type) -> Result<Value, Error> {
+        let Type::Array { len, .. } = base.ty else {
+            return Err(self.bug("an index into what is no array"));
+        };
+        let int = self.int_of(ty)?;
+        let size = i64::from(int.size);
+        let index = self.scalar(index)?;
+        let inside = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, i64::from(len));
+        if let ExprKind::Load(pointer) = &base.kind {
+            let address = self.scalar(pointer)?;
+            let space = self.space_of(&pointer.ty);
+            return self.choose(
+                inside,
+                |f| {
+                    let offset = f.b.ins().imul_imm_s(index, size);
+                    let address = f.b.ins().iadd(address, offset);
+                    f.load_foreign(address, space, int)
+                },
+                |f| Ok(f.iconst(0)),
+            );
+        }
+        let place = self.memory_of(base)?;
+        self.choose(
+            inside,
+            |f| {
+                let start = f.address(place);
+                let offset = f.b.ins().imul_imm_s(index, size);
+                let address = f.b.ins().iadd(start, offset);
+                Ok(f.load(Place::pointer(address), int))
+            },
+            |f| Ok(f.iconst(0)),
+        )
+    }
+
+    /// Is the current probe one of these?
+    fn probe_is(&mut self, probes: &[u32]) -> Result<Value, Error> {
+        let current = self.probe_number();
+        let mut any = self.iconst(0);
+        for &probe in probes {
+            let is = self.b.ins().icmp_imm_s(IntCC::Equal, current, i64::from(probe));
+            let is = self.b.ins().uextend(cranelift_codegen::ir::types::I64, is);
+            any = self.b.ins().bor(any, is);
+        }
+        Ok(any)
+    }
+
+    fn compare(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Value, Error> {
+        let signed = self.int_of(&left.ty)?.signed;
+        let l = self.scalar(left)?;
+        let r = self.scalar(right)?;
+        let code = super::ops::condition_code(op, signed)
+            .ok_or_else(|| self.bug("a comparison by an operator that does not compare"))?;
+        Ok(self.b.ins().icmp(code, l, r))
+    }
+
+    fn call_scalar(&mut self, call: &Call, ty: &Type) -> Result<Value, Error> {
+        match call {
+            Call::Mark(operand) | Call::Strftime(operand) => self.scalar(operand),
+            _ => self.function_scalar(call, ty),
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Loops that the kernel runs: over a map by `bpf_for_each_map_elem`, over a range by
+//! `bpf_loop`. The body is a callback, a function of its own; variables that it shares with the
+//! rest of the block live on the block's stack, to which the callback gets a pointer.
+
+use std::collections::BTreeSet;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
+use cranelift_frontend::FunctionBuilderContext;
+use rbtrace_lang::hir::visit::each_local;
+use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, StmtKind, Type};
+use rbtrace_probes_ebpf::helpers;
+
+use super::func::{FnBuilder, Loop, Storage, signature};
+use super::mem::{Place, SLACK};
+use crate::clif::{Function, Role};
+use crate::error::Error;
+
+/// Offset of the program's context in the shared memory.
+const CONTEXT: u32 = 0;
+/// Offset of the flag that the program is to end.
+const RETURNED: u32 = 8;
+/// Offset of the program's result.
+const RESULT: u32 = 16;
+/// Offset of the first variable.
+const VARIABLES: u32 = 24;
+/// Most bytes of shared memory.
+const SHARED_LIMIT: u32 = 192;
+/// Ranges of constants up to this many rounds are loops of the program itself.
+const INLINE_ROUNDS: i64 = 64;
+
+/// Memory that a block shares with its callbacks.
+#[derive(Clone)]
+pub(super) struct Shared {
+    place: Place,
+    /// Offsets of the variables in it.
+    offsets: Vec<(LocalId, u32)>,
+}
+
+impl<'p> FnBuilder<'_, '_, 'p> {
+    /// Moves the variables that callbacks mention to shared memory.
+    pub(super) fn share_locals(&mut self) -> Result<(), Error> {
+        let block = self.block;
+        let mut mentioned = BTreeSet::new();
+        if !callbacks_mention(&block.body, false, &mut mentioned) {
+            return Ok(());
+        }
+        let mut offsets = Vec::new();
+        let mut end = VARIABLES;
+        for id in mentioned {
+            let Some(local) = block.locals.get(id.index()) else { continue };
+            let size = self.unit.layout(&local.ty).size();
+            let slack = if local.ty.is_scalar() { 0 } else { SLACK };
+            offsets.push((id, end));
+            end += (size + slack).next_multiple_of(8);
+        }
+        if end > SHARED_LIMIT {
+            return Err(Error::SharedLimit { bytes: end, limit: SHARED_LIMIT });
+        }
+        let place = self.shared_memory(end);
+        self.zero(place, end)?;
+        let ctx = self.ctx;
+        self.store(place.plus(CONTEXT), 8, ctx);
+        self.use_shared(Shared { place, offsets });
+        Ok(())
+    }
+
+    fn use_shared(&mut self, shared: Shared) {
+        for (id, offset) in &shared.offsets {
+            if let Some(slot) = self.locals.get_mut(id.index()) {
+                *slot = Some(Storage::Memory(shared.place.plus(*offset)));
+            }
+        }
+        self.shared = Some(shared);
+    }
+
+    /// `for ($kv : @map) { ... }`
+    pub(super) fn for_map(
+        &mut self,
+        local: LocalId,
+        map: MapId,
+        body: &[Stmt],
+    ) -> Result<(), Error> {
+        let callback = self.callback(4, body, |f, params| f.bind_entry(local, map, params))?;
+        let map_ref = self.map_ref(map.0);
+        let function = self.function_address(callback, 4);
+        let context = self.shared_address()?;
+        let flags = self.iconst(0);
+        self.helper(helpers::FOR_EACH_MAP_ELEM, &[map_ref, function, context, flags]);
+        self.return_if_asked()
+    }
+
+    /// Makes the loop's variable of an entry's key and value.
+    fn bind_entry(&mut self, local: LocalId, map: MapId, params: &[Value]) -> Result<(), Error> {
+        let declared = self.map_type(map)?;
+        let &[_, key, value, _] = params else {
+            return Err(self.bug("a callback with other parameters"));
+        };
+        let Some(ty) = self.block.locals.get(local.index()).map(|l| l.ty.clone()) else {
+            return Err(self.bug("a loop variable that its block does not declare"));
+        };
+        let place = match self.local(local)? {
+            Storage::Memory(place) => place,
+            Storage::Register(_) => return Err(self.bug("an entry in a register")),
+        };
+        let (key_offset, _) = self.member(&ty, 0)?;
+        let (value_offset, _) = self.member(&ty, 1)?;
+        let key_size = self.unit.layout(&declared.key).size();
+        self.copy(place.plus(key_offset), Place::pointer(key), key_size)?;
+        if let Type::Aggregate(_) = declared.value {
+            let total = self.aggregate_at(map, key)?;
+            self.store(place.plus(value_offset), 8, total);
+            return Ok(());
+        }
+        let value_size = self.unit.layout(&declared.value).size();
+        self.copy(place.plus(value_offset), Place::pointer(value), value_size)
+    }
+
+    /// `for ($i : start..end) { ... }`
+    pub(super) fn for_range(
+        &mut self,
+        local: LocalId,
+        start: &Expr,
+        end: &Expr,
+        body: &[Stmt],
+    ) -> Result<(), Error> {
+        if !loops_in_kernel(start, end) {
+            return self.for_short_range(local, start, end, body);
+        }
+        let int = self.int_of(&start.ty)?;
+        let first = self.scalar(start)?;
+        let last = self.scalar(end)?;
+        let variable = match self.local(local)? {
+            Storage::Memory(place) => place,
+            Storage::Register(_) => return Err(self.bug("a shared variable in a register")),
+        };
+        // The variable counts on in shared memory; the body works on a copy of its own, since
+        // assignments to it do not change the number of rounds.
+        self.store(variable, u32::from(int.size), first);
+        let callback = self.callback(2, body, move |f, _| {
+            let now = f.load(variable_of(f, local)?, int);
+            let next = f.b.ins().iadd_imm_s(now, 1);
+            let next = f.fit(next, int);
+            let place = variable_of(f, local)?;
+            f.store(place, u32::from(int.size), next);
+            let copy = f.b.declare_var(I64);
+            f.b.def_var(copy, now);
+            if let Some(slot) = f.locals.get_mut(local.index()) {
+                *slot = Some(Storage::Register(copy));
+            }
+            Ok(())
+        })?;
+        let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
+        let any = self.b.ins().icmp(less, first, last);
+        self.when(any, |f| {
+            let rounds = f.b.ins().isub(last, first);
+            let function = f.function_address(callback, 2);
+            let context = f.shared_address()?;
+            let flags = f.iconst(0);
+            f.helper(helpers::LOOP, &[rounds, function, context, flags]);
+            f.return_if_asked()
+        })
+    }
+
+    /// A range of few rounds, as a loop of the program itself.
+    fn for_short_range(
+        &mut self,
+        local: LocalId,
+        start: &Expr,
+        end: &Expr,
+        body: &[Stmt],
+    ) -> Result<(), Error> {
+        let ty = &start.ty;
+        let int = self.int_of(ty)?;
+        let counter = self.b.declare_var(I64);
+        let first = self.scalar(start)?;
+        let last = self.scalar(end)?;
+        self.b.def_var(counter, first);
+        let head = self.b.create_block();
+        let inside = self.b.create_block();
+        let next = self.b.create_block();
+        let exit = self.b.create_block();
+        self.b.ins().jump(head, &[]);
+        self.b.switch_to_block(head);
+        let now = self.b.use_var(counter);
+        let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
+        let more = self.b.ins().icmp(less, now, last);
+        self.b.ins().brif(more, inside, &[], exit, &[]);
+        self.enter(inside);
+        match self.local(local)? {
+            Storage::Register(variable) => self.b.def_var(variable, now),
+            Storage::Memory(place) => self.store(place, u32::from(int.size), now),
+        }
+        self.loops.push(Loop { next, exit });
+        self.stmts(body)?;
+        self.loops.pop();
+        self.join(next);
+        let stepped = self.b.ins().iadd_imm_s(now, 1);
+        self.b.def_var(counter, stepped);
+        self.b.ins().jump(head, &[]);
+        self.b.seal_block(head);
+        self.enter(exit);
+        Ok(())
+    }
+
+    /// Lowers a loop's body to a function of `params` parameters, the last of which is the
+    /// shared memory. `begin` gets its parameters before the body runs.
+    fn callback(
+        &mut self,
+        params: usize,
+        body: &[Stmt],
+        begin: impl FnOnce(&mut FnBuilder<'_, '_, 'p>, &[Value]) -> Result<(), Error>,
+    ) -> Result<u32, Error> {
+        let Some(shared) = self.shared.clone() else {
+            return Err(self.bug("a callback of a block that shares nothing"));
+        };
+        let name = self.unit.callback_name(self.index);
+        let mut ir = ir::Function::with_name_signature(
+            UserFuncName::testcase(&name),
+            signature(params),
+        );
+        let mut context = FunctionBuilderContext::new();
+        let mut inner =
+            FnBuilder::new(&mut ir, &mut context, &mut *self.unit, self.index, self.block);
+        inner.is_callback = true;
+        inner.memory = self.memory.callback();
+        inner.b.set_srcloc(self.b.srcloc());
+        let values: Vec<Value> = match inner.b.current_block() {
+            Some(entry) => inner.b.block_params(entry).to_vec(),
+            None => Vec::new(),
+        };
+        let Some(&memory) = values.last() else {
+            return Err(inner.bug("a callback without parameters"));
+        };
+        inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
+        inner.ctx = inner.load(Place::pointer(memory).plus(CONTEXT), Int::U64);
+        if self.memory.has_scratch() {
+            inner.look_up_scratch()?;
+        }
+        begin(&mut inner, &values)?;
+        inner.stmts(body)?;
+        let go_on = inner.iconst(0);
+        inner.return_from_function(go_on);
+        self.memory.absorb(&inner.memory);
+        self.uses_cookie |= inner.uses_cookie;
+        inner.finish()?;
+        Ok(self.unit.add_function(Function { name, role: Role::Subprogram, ir }))
+    }
+
+    fn shared_address(&mut self) -> Result<Value, Error> {
+        match &self.shared {
+            Some(shared) => {
+                let place = shared.place;
+                Ok(self.address(place))
+            }
+            None => Err(self.bug("a callback of a block that shares nothing")),
+        }
+    }
+
+    /// In a callback: ends the loop and tells the program to end with this result.
+    pub(super) fn leave_callback_returning(&mut self, value: Value) {
+        if let Some(shared) = &self.shared {
+            let place = shared.place;
+            let one = self.iconst(1);
+            self.store(place.plus(RETURNED), 8, one);
+            self.store(place.plus(RESULT), 8, value);
+        }
+        let stop = self.iconst(1);
+        self.return_from_function(stop);
+    }
+
+    /// After a loop: ends the program if its body asked for that.
+    fn return_if_asked(&mut self) -> Result<(), Error> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let place = shared.place;
+        let asked = self.load(place.plus(RETURNED), Int::U64);
+        self.when(asked, |f| {
+            let result = f.load(place.plus(RESULT), Int::U64);
+            f.return_value(result);
+            Ok(())
+        })
+    }
+}
+
+/// Where a shared variable is.
+fn variable_of(f: &FnBuilder<'_, '_, '_>, local: LocalId) -> Result<Place, Error> {
+    let shared = f.shared.as_ref();
+    shared
+        .and_then(|s| {
+            let (_, offset) = s.offsets.iter().find(|(id, _)| *id == local)?;
+            Some(s.place.plus(*offset))
+        })
+        .ok_or_else(|| f.bug("a loop variable that is not shared"))
+}
+
+/// Whether a range is left to the kernel: its rounds are not known, or many.
+fn loops_in_kernel(start: &Expr, end: &Expr) -> bool {
+    match (&start.kind, &end.kind) {
+        (ExprKind::Int(a), ExprKind::Int(b)) => b.saturating_sub(*a) > INLINE_ROUNDS,
+        _ => true,
+    }
+}
+
+/// Collects the variables that callbacks among these statements mention; answers whether there
+/// is any callback.
+fn callbacks_mention(stmts: &[Stmt], inside: bool, found: &mut BTreeSet<LocalId>) -> bool {
+    let mut any = false;
+    for stmt in stmts {
+        any |= match &stmt.kind {
+            StmtKind::ForMap { body, .. } => {
+                callbacks_mention(body, true, found);
+                true
+            }
+            StmtKind::ForRange { local, start, end, body } if loops_in_kernel(start, end) => {
+                found.insert(*local);
+                callbacks_mention(body, true, found);
+                true
+            }
+            StmtKind::ForRange { body, .. } | StmtKind::While { body, .. } => {
+                callbacks_mention(body, inside, found)
+            }
+            StmtKind::If { then, otherwise, .. } => {
+                callbacks_mention(then, inside, found) | callbacks_mention(otherwise, inside, found)
+            }
+            StmtKind::Block(stmts) => callbacks_mention(stmts, inside, found),
+            _ => false,
+        };
+    }
+    if inside {
+        each_local(stmts, &mut |local| {
+            found.insert(local);
+        });
+    }
+    any
+}

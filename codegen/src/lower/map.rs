@@ -1,0 +1,229 @@
+//! Maps of the script: reading, writing and modifying entries.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use rbtrace_lang::hir::{self, BinaryOp, Expr, MapId, Type};
+use rbtrace_probes_ebpf::helpers;
+use rbtrace_probes_ebpf::record::Loss;
+
+use super::func::FnBuilder;
+use super::mem::Place;
+use super::memory::Tail;
+use super::unit::OwnMap;
+use crate::error::Error;
+
+/// `BPF_ANY` of linux/bpf.h: make the entry or change it.
+pub(super) const ANY: i64 = 0;
+/// `BPF_NOEXIST` of linux/bpf.h: make the entry, leave one that is there.
+pub(super) const NO_EXIST: i64 = 1;
+
+impl<'p> FnBuilder<'_, '_, 'p> {
+    /// The map's declaration.
+    pub(super) fn map_type(&self, map: MapId) -> Result<&'p hir::Map, Error> {
+        let program: &'p hir::Program = self.unit.program;
+        program.maps.get(map.index()).ok_or_else(|| self.bug("a map that is not declared"))
+    }
+
+    /// Address of the key in memory. A scalar map has the `u32` 0.
+    pub(super) fn key(&mut self, map: MapId, key: Option<&Expr>) -> Result<Value, Error> {
+        let ty = &self.map_type(map)?.key;
+        let place = match key {
+            None => {
+                let place = self.temp_bytes(4)?;
+                let zero = self.iconst(0);
+                self.store(place, 4, zero);
+                place
+            }
+            Some(key) => {
+                let place = self.temp(ty)?;
+                self.put(key, place, Tail::Zero)?;
+                place
+            }
+        };
+        Ok(self.address(place))
+    }
+
+    /// Pointer to an entry's value on this CPU, or 0.
+    pub(super) fn look_up(&mut self, map: MapId, key: Value) -> Value {
+        let map = self.map_ref(map.0);
+        self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key])
+    }
+
+    /// Writes an entry; counts the loss if the map is full.
+    pub(super) fn update(
+        &mut self,
+        map: MapId,
+        key: Value,
+        value: Value,
+        flags: i64,
+    ) -> Result<(), Error> {
+        let map = self.map_ref(map.0);
+        let how = self.iconst(flags);
+        let result = self.helper(helpers::MAP_UPDATE_ELEM, &[map, key, value, how]);
+        /// `E2BIG` of asm-generic/errno-base.h; with `BPF_NOEXIST` an entry that another CPU
+        /// has just made is `EEXIST` and no loss.
+        const FULL: i64 = -7;
+        let full = self.b.ins().icmp_imm_s(IntCC::Equal, result, FULL);
+        self.when(full, |f| f.count_loss(Loss::MapFull))
+    }
+
+    /// Adds one to a loss counter of this program.
+    pub(super) fn count_loss(&mut self, loss: Loss) -> Result<(), Error> {
+        let map = self.unit.own_map(OwnMap::Losses);
+        let key = self.temp_bytes(4)?;
+        let index = self.iconst(i64::from(self.index));
+        self.store(key, 4, index);
+        let (map, key) = (self.map_ref(map), self.address(key));
+        let counters = self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key]);
+        self.when(counters, |f| {
+            let place = Place::pointer(counters).plus(loss.offset());
+            let old = f.load(place, hir::Int::U64);
+            let new = f.b.ins().iadd_imm_s(old, 1);
+            f.store(place, 8, new);
+            Ok(())
+        })
+    }
+
+    /// Value of an entry that is a scalar; 0 if there is none.
+    pub(super) fn map_get_scalar(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        ty: &Type,
+    ) -> Result<Value, Error> {
+        let key = self.key(map, key)?;
+        let found = self.look_up(map, key);
+        let int = self.int_of(ty)?;
+        self.choose(
+            found,
+            |f| Ok(f.load(Place::pointer(found), int)),
+            |f| Ok(f.iconst(0)),
+        )
+    }
+
+    /// Copies the value of an entry; zeros if there is none.
+    pub(super) fn map_get_memory(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        ty: &Type,
+        to: Place,
+    ) -> Result<(), Error> {
+        let key = self.key(map, key)?;
+        let found = self.look_up(map, key);
+        let size = self.unit.layout(ty).size();
+        self.either(found, |f| f.copy(to, Place::pointer(found), size), |f| f.zero(to, size))
+    }
+
+    pub(super) fn map_set(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        value: &Expr,
+    ) -> Result<(), Error> {
+        let ty = &self.map_type(map)?.value;
+        let place = self.temp(ty)?;
+        self.put(value, place, Tail::Zero)?;
+        let key = self.key(map, key)?;
+        let value = self.address(place);
+        self.update(map, key, value, ANY)
+    }
+
+    /// `@x[k] op= value`
+    pub(super) fn map_modify(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        op: BinaryOp,
+        value: &Expr,
+    ) -> Result<(), Error> {
+        let int = self.int_of(&self.map_type(map)?.value)?;
+        let operand = match (&op, &value.kind) {
+            (BinaryOp::Div | BinaryOp::Rem, hir::ExprKind::Int(n)) => self.opaque(*n),
+            _ => self.scalar(value)?,
+        };
+        let key = self.key(map, key)?;
+        self.modify(map, key, |f, old| {
+            let new = f.apply(op, old, operand, int, int)?;
+            Ok((new, new))
+        })?;
+        Ok(())
+    }
+
+    /// `@x[k]++` and its like.
+    pub(super) fn map_step(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        delta: i64,
+        prefix: bool,
+        ty: &Type,
+    ) -> Result<Value, Error> {
+        let int = self.int_of(ty)?;
+        let key = self.key(map, key)?;
+        self.modify(map, key, |f, old| {
+            let sum = f.b.ins().iadd_imm_s(old, delta);
+            let new = f.fit(sum, int);
+            Ok((new, if prefix { new } else { old }))
+        })
+    }
+
+    /// Changes a scalar entry in place, or makes it from 0. `change` gets the old value and
+    /// answers the new one and the result of the whole.
+    fn modify(
+        &mut self,
+        map: MapId,
+        key: Value,
+        change: impl Fn(&mut Self, Value) -> Result<(Value, Value), Error>,
+    ) -> Result<Value, Error> {
+        let ty = &self.map_type(map)?.value;
+        let int = self.int_of(ty)?;
+        let found = self.look_up(map, key);
+        self.choose(
+            found,
+            |f| {
+                let place = Place::pointer(found);
+                let old = f.load(place, int);
+                let (new, result) = change(f, old)?;
+                f.store(place, u32::from(int.size), new);
+                Ok(result)
+            },
+            |f| {
+                let zero = f.iconst(0);
+                let (new, result) = change(f, zero)?;
+                let place = f.temp_bytes(8)?;
+                f.store(place, u32::from(int.size), new);
+                let value = f.address(place);
+                f.update(map, key, value, ANY)?;
+                Ok(result)
+            },
+        )
+    }
+
+    /// `delete(@m, k)`: 1 if there was such an entry. A scalar map's value becomes zero where
+    /// the kernel cannot remove it.
+    pub(super) fn map_delete(&mut self, map: MapId, key: Option<&Expr>) -> Result<Value, Error> {
+        use rbtrace_probes_ebpf::plan::MapKind;
+        let declared = self.map_type(map)?;
+        let key = self.key(map, key)?;
+        if matches!(declared.kind, MapKind::Array | MapKind::PerCpuArray) {
+            let size = self.unit.layout(&declared.value).size();
+            let found = self.look_up(map, key);
+            self.when(found, |f| f.zero(Place::pointer(found), size))?;
+            return Ok(self.iconst(1));
+        }
+        let map = self.map_ref(map.0);
+        let result = self.helper(helpers::MAP_DELETE_ELEM, &[map, key]);
+        let deleted = self.b.ins().icmp_imm_s(IntCC::Equal, result, 0);
+        Ok(self.b.ins().uextend(I64, deleted))
+    }
+
+    /// `has_key(@m, k)`: 1 or 0.
+    pub(super) fn map_has_key(&mut self, map: MapId, key: &Expr) -> Result<Value, Error> {
+        let key = self.key(map, Some(key))?;
+        let found = self.look_up(map, key);
+        let is = self.b.ins().icmp_imm_s(IntCC::NotEqual, found, 0);
+        Ok(self.b.ins().uextend(I64, is))
+    }
+}

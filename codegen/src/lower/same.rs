@@ -1,0 +1,159 @@
+//! Comparison of values in memory.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use rbtrace_lang::hir::{Expr, ExprKind, Int, Type};
+
+use super::func::FnBuilder;
+use super::mem::{Place, chunks};
+use crate::error::Error;
+
+impl FnBuilder<'_, '_, '_> {
+    /// 1 if two values of one kind are the same, else 0.
+    pub(super) fn same(&mut self, left: &Expr, right: &Expr) -> Result<Value, Error> {
+        match (&left.kind, &right.kind) {
+            (_, ExprKind::Str(text)) => self.same_as_text(left, text),
+            (ExprKind::Str(text), _) => self.same_as_text(right, text),
+            _ => {
+                let l = self.memory_of(left)?;
+                let r = self.memory_of(right)?;
+                self.same_places(l, &left.ty, r, &right.ty)
+            }
+        }
+    }
+
+    fn same_places(&mut self, l: Place, lt: &Type, r: Place, rt: &Type) -> Result<Value, Error> {
+        match (lt, rt) {
+            (Type::Str { size: a }, Type::Str { size: b }) => {
+                self.same_strings(l, r, *a.min(b), i64::from(*a.max(b)))
+            }
+            (Type::Tuple(members), Type::Tuple(others)) => {
+                let mut all = self.iconst(1);
+                for (index, ((_, a), (_, b))) in members.iter().zip(others).enumerate() {
+                    let (at, _) = self.member(lt, index as u32)?;
+                    let (bt, _) = self.member(rt, index as u32)?;
+                    let one = if a.is_scalar() {
+                        let x = self.load_typed(l.plus(at), a)?;
+                        let y = self.load_typed(r.plus(bt), b)?;
+                        let is = self.b.ins().icmp(IntCC::Equal, x, y);
+                        self.b.ins().uextend(I64, is)
+                    } else {
+                        self.same_places(l.plus(at), a, r.plus(bt), b)?
+                    };
+                    all = self.b.ins().band(all, one);
+                }
+                Ok(all)
+            }
+            _ => {
+                let size = self.unit.layout(lt).size();
+                Ok(self.same_bytes(l, r, size))
+            }
+        }
+    }
+
+    /// Compares bytes without branches.
+    fn same_bytes(&mut self, l: Place, r: Place, size: u32) -> Value {
+        let mut differences = self.iconst(0);
+        for (at, chunk) in chunks([l.offset, r.offset], size) {
+            let int = Int { size: chunk as u8, signed: false };
+            let a = self.load(l.plus(at), int);
+            let b = self.load(r.plus(at), int);
+            let difference = self.b.ins().bxor(a, b);
+            differences = self.b.ins().bor(differences, difference);
+        }
+        let is = self.b.ins().icmp_imm_s(IntCC::Equal, differences, 0);
+        self.b.ins().uextend(I64, is)
+    }
+
+    /// Compares a string with a constant: the text and its NUL, if the string has room for one.
+    fn same_as_text(&mut self, e: &Expr, text: &[u8]) -> Result<Value, Error> {
+        let size = self.unit.layout(&e.ty).size();
+        if text.len() as u32 > size {
+            return Ok(self.iconst(0));
+        }
+        let place = self.memory_of(e)?;
+        let mut wanted = text.to_vec();
+        if (wanted.len() as u32) < size {
+            wanted.push(0);
+        }
+        self.same_as_bytes(place, &wanted, size)
+    }
+
+    /// Whether the first bytes at a place are these. Reads whole words as far as `size` bytes
+    /// reach and masks what is past the end.
+    pub(super) fn same_as_bytes(
+        &mut self,
+        place: Place,
+        wanted: &[u8],
+        size: u32,
+    ) -> Result<Value, Error> {
+        let mut differences = None;
+        let mut at = 0u32;
+        while (at as usize) < wanted.len() {
+            let (chunk, width) = self.word(place, at, size, wanted.len() as u32);
+            let mut word = [0; 8];
+            let take = (wanted.len() - at as usize).min(width as usize);
+            word[..take].copy_from_slice(&wanted[at as usize..at as usize + take]);
+            let mut difference =
+                self.b.ins().bxor_imm_s(chunk, i64::from_le_bytes(word));
+            if take < width as usize {
+                let mask = (1u64 << (8 * take)) - 1;
+                difference = self.b.ins().band_imm_s(difference, mask as i64);
+            }
+            differences = Some(match differences {
+                None => difference,
+                Some(so_far) => self.b.ins().bor(so_far, difference),
+            });
+            at += width;
+        }
+        let Some(differences) = differences else { return Ok(self.iconst(1)) };
+        let is = self.b.ins().icmp_imm_s(IntCC::Equal, differences, 0);
+        Ok(self.b.ins().uextend(I64, is))
+    }
+
+    /// Loads the widest aligned word at `at` that ends within `size` bytes and is no wider than
+    /// what covers the `wanted` bytes.
+    fn word(&mut self, place: Place, at: u32, size: u32, wanted: u32) -> (Value, u32) {
+        let left = (wanted - at).next_power_of_two().min(8);
+        let aligned = 1u32 << (place.offset + at).trailing_zeros().min(3);
+        let mut width = left.min(aligned);
+        while at + width > size {
+            width /= 2;
+        }
+        let int = Int { size: width as u8, signed: false };
+        (self.load(place.plus(at), int), width)
+    }
+
+    /// Compares two strings byte by byte up to their NUL or the end of the shorter one; equal
+    /// then only if no longer one goes on.
+    fn same_strings(
+        &mut self,
+        l: Place,
+        r: Place,
+        shorter: u32,
+        longer: i64,
+    ) -> Result<Value, Error> {
+        let done = self.b.create_block();
+        let result = self.b.append_block_param(done, I64);
+        let (no, yes) = (self.iconst(0), self.iconst(1));
+        self.repeat(shorter, |f, index, _| {
+            let a = f.byte_at(l, index);
+            let b = f.byte_at(r, index);
+            let matching = f.b.create_block();
+            let next = f.b.create_block();
+            let differ = f.b.ins().icmp(IntCC::NotEqual, a, b);
+            f.b.ins().brif(differ, done, &[no.into()], matching, &[]);
+            f.enter(matching);
+            let ended = f.b.ins().icmp_imm_s(IntCC::Equal, a, 0);
+            f.b.ins().brif(ended, done, &[yes.into()], next, &[]);
+            f.enter(next);
+            Ok(())
+        })?;
+        // Both are full to the end of the shorter: a cut text equals another cut at its length.
+        let end = if i64::from(shorter) == longer { yes } else { no };
+        self.b.ins().jump(done, &[end.into()]);
+        self.enter(done);
+        Ok(result)
+    }
+}

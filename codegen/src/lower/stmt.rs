@@ -1,0 +1,151 @@
+//! Statements.
+
+use cranelift_codegen::ir::InstBuilder;
+use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
+
+use super::func::{FnBuilder, Loop, Storage};
+use super::memory::Tail;
+use crate::error::Error;
+
+impl FnBuilder<'_, '_, '_> {
+    /// Lowers statements in a row; temporaries of each are given back after it.
+    pub(super) fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), Error> {
+        for stmt in stmts {
+            let mark = self.mark();
+            self.at(stmt.span);
+            self.stmt(stmt)?;
+            self.release(mark);
+        }
+        Ok(())
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) -> Result<(), Error> {
+        match &stmt.kind {
+            StmtKind::Expr(e) => self.discard(e),
+            StmtKind::Set { local, value } => self.set(*local, value),
+            StmtKind::MapSet { map, key, value } => self.map_set(*map, key.as_ref(), value),
+            StmtKind::MapModify { map, key, op, value } => {
+                self.map_modify(*map, key.as_ref(), *op, value)
+            }
+            StmtKind::Aggregate { map, key, value } => {
+                self.aggregate(*map, key.as_ref(), value.as_ref())
+            }
+            StmtKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise),
+            StmtKind::While { cond, body } => self.while_loop(cond, body),
+            StmtKind::ForRange { local, start, end, body } => {
+                self.for_range(*local, start, end, body)
+            }
+            StmtKind::ForMap { local, map, body } => self.for_map(*local, *map, body),
+            StmtKind::Break => self.leave_round(true),
+            StmtKind::Continue => self.leave_round(false),
+            StmtKind::Return(value) => {
+                match value {
+                    Some(value) => {
+                        let value = self.scalar(value)?;
+                        self.return_value(value);
+                    }
+                    None => self.return_default(),
+                }
+                Ok(())
+            }
+            StmtKind::Block(stmts) => self.stmts(stmts),
+            StmtKind::Action(action) => self.action(action, stmt.span),
+        }
+    }
+
+    /// `break` or `continue`; code after it is unreachable.
+    fn leave_round(&mut self, stop: bool) -> Result<(), Error> {
+        match self.loops.last().copied() {
+            Some(Loop { next, exit }) => {
+                self.b.ins().jump(if stop { exit } else { next }, &[]);
+                self.unreachable();
+            }
+            None if self.is_callback => {
+                let answer = self.iconst(i64::from(stop));
+                self.return_from_function(answer);
+            }
+            None => return Err(self.bug("a jump out of no loop")),
+        }
+        Ok(())
+    }
+
+    /// Evaluates for what it does besides having a value.
+    fn discard(&mut self, e: &Expr) -> Result<(), Error> {
+        if e.ty.is_scalar() {
+            self.scalar(e)?;
+        } else if let ExprKind::Block { stmts, value } = &e.kind {
+            self.stmts(stmts)?;
+            self.discard(value)?;
+        } else if e.ty != rbtrace_lang::hir::Type::Void {
+            self.memory_of(e)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, local: LocalId, value: &Expr) -> Result<(), Error> {
+        match self.local(local)? {
+            Storage::Register(variable) => {
+                let value = self.scalar(value)?;
+                self.b.def_var(variable, value);
+                Ok(())
+            }
+            Storage::Memory(place) if value.ty.is_scalar() => {
+                let scalar = self.scalar(value)?;
+                self.store_typed(place, &value.ty, scalar)
+            }
+            // The value may mention the variable itself: `$t = ($t.1, $t.0)`.
+            Storage::Memory(place) if is_compound(value) => {
+                let temp = self.temp(&value.ty)?;
+                self.put(value, temp, Tail::Zero)?;
+                let size = self.unit.layout(&value.ty).size();
+                self.copy(place, temp, size)
+            }
+            Storage::Memory(place) => self.put(value, place, Tail::Zero),
+        }
+    }
+
+    fn if_else(&mut self, cond: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Error> {
+        let yes = self.b.create_block();
+        let no = self.b.create_block();
+        let after = if otherwise.is_empty() { no } else { self.b.create_block() };
+        self.branch(cond, yes, no)?;
+        self.enter(yes);
+        self.stmts(then)?;
+        self.b.ins().jump(after, &[]);
+        if !otherwise.is_empty() {
+            self.enter(no);
+            self.stmts(otherwise)?;
+            self.b.ins().jump(after, &[]);
+        }
+        self.enter(after);
+        Ok(())
+    }
+
+    fn while_loop(&mut self, cond: &Expr, body: &[Stmt]) -> Result<(), Error> {
+        let head = self.b.create_block();
+        let inside = self.b.create_block();
+        let exit = self.b.create_block();
+        self.b.ins().jump(head, &[]);
+        self.b.switch_to_block(head);
+        self.branch(cond, inside, exit)?;
+        self.enter(inside);
+        self.loops.push(Loop { next: head, exit });
+        self.stmts(body)?;
+        self.loops.pop();
+        self.b.ins().jump(head, &[]);
+        self.b.seal_block(head);
+        self.enter(exit);
+        Ok(())
+    }
+}
+
+/// Whether a value in memory is put together from parts.
+fn is_compound(value: &Expr) -> bool {
+    matches!(
+        value.kind,
+        ExprKind::Tuple(_)
+            | ExprKind::Cast(_)
+            | ExprKind::Block { .. }
+            | ExprKind::Ternary { .. }
+    )
+}

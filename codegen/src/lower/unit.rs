@@ -1,0 +1,410 @@
+//! The unit under construction: maps, actions, data and line spans that functions refer to.
+
+use std::collections::HashMap;
+
+use rbtrace_lang::hir::{self, ProbeBlock};
+use rbtrace_lang::span::{Sources, Span};
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::plan::{
+    self, Action, Global, GlobalValue, Map, MapKind, MapRole, Plan, Program, Target,
+};
+use rbtrace_probes_ebpf::profile::TargetProfile;
+use rbtrace_probes_ebpf::record::Loss;
+use rbtrace_probes_ebpf::types::Type;
+
+use super::func::FnBuilder;
+use super::types::layout;
+use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
+use crate::error::Error;
+
+/// Bytes of the ring buffer: a power of two and a multiple of the page size.
+const RING_BYTES: u32 = 1 << 22;
+/// Entries of a stack map.
+const STACK_ENTRIES: u32 = 1 << 12;
+/// Largest number of frames that the kernel captures (`PERF_MAX_STACK_DEPTH`).
+const STACK_FRAMES: u32 = 127;
+
+/// What the symbols of rbtrace's own maps begin with.
+const OWN_PREFIX: &str = "rbtrace_";
+
+/// Maps of rbtrace's own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum OwnMap {
+    /// Ring buffer.
+    Ring,
+    /// Loss counters.
+    Losses,
+    /// Memory for large values.
+    Scratch,
+    /// Captured stacks.
+    Stacks,
+}
+
+/// See the module.
+pub(super) struct UnitBuilder<'a> {
+    pub(super) program: &'a hir::Program,
+    pub(super) profile: &'a TargetProfile,
+    sources: &'a Sources,
+    unit: Unit,
+    own_maps: HashMap<OwnMap, u32>,
+    strings: HashMap<Vec<u8>, u32>,
+    spans: HashMap<LineSpan, u32>,
+    globals: HashMap<&'static str, u32>,
+}
+
+/// How far a unit has grown, to go back to.
+pub(super) struct Mark {
+    actions: usize,
+    functions: usize,
+}
+
+impl<'a> UnitBuilder<'a> {
+    pub(super) fn new(
+        program: &'a hir::Program,
+        sources: &'a Sources,
+        profile: &'a TargetProfile,
+    ) -> Self {
+        let plan = Plan {
+            version: plan::VERSION,
+            compiler: env!("CARGO_PKG_VERSION").into(),
+            target: profile.clone(),
+            maps: Vec::new(),
+            programs: Vec::new(),
+            probes: program.probes.clone(),
+            actions: Vec::new(),
+            config: program.config.clone(),
+            globals: Vec::new(),
+        };
+        let mut this = Self {
+            program,
+            profile,
+            sources,
+            unit: Unit {
+                functions: Vec::new(),
+                plan,
+                rodata: Vec::new(),
+                bss_size: 0,
+                data: Vec::new(),
+                core_relocs: Vec::new(),
+                kfuncs: Vec::new(),
+                spans: Vec::new(),
+            },
+            own_maps: HashMap::new(),
+            strings: HashMap::new(),
+            spans: HashMap::new(),
+            globals: HashMap::new(),
+        };
+        for map in &program.maps {
+            this.script_map(map);
+        }
+        this
+    }
+
+    fn script_map(&mut self, map: &hir::Map) {
+        let symbol = self.map_symbol(map.name.trim_start_matches('@'));
+        let key = self.layout(&map.key);
+        let value = self.layout(&map.value);
+        self.unit.plan.maps.push(Map {
+            name: map.name.clone(),
+            symbol,
+            role: MapRole::Script,
+            kind: map.kind,
+            key,
+            value,
+            max_entries: map.max_entries,
+        });
+    }
+
+    /// A symbol for a map: its name, altered where that is empty, rbtrace's own or taken.
+    fn map_symbol(&self, name: &str) -> String {
+        let mut symbol = match name {
+            "" => "anonymous".to_owned(),
+            name if name.starts_with(OWN_PREFIX) => format!("script_{name}"),
+            name => name.to_owned(),
+        };
+        while self.unit.plan.maps.iter().any(|m| m.symbol == symbol) {
+            symbol.push('_');
+        }
+        symbol
+    }
+
+    /// Compiles one block; functions that it needs besides are appended after all programs.
+    pub(super) fn program(&mut self, index: u32, block: &'a ProbeBlock) -> Result<(), Error> {
+        let symbol = self.program_symbol(index, block);
+        let line = self.sources.line_column(block.span).line;
+        self.unit.plan.programs.push(Program {
+            section: section(block, &self.unit.plan.probes),
+            symbol: symbol.clone(),
+            kind: block.kind,
+            probes: block.probes.clone(),
+            uses_cookie: false,
+            line,
+        });
+        let mark = Mark {
+            actions: self.unit.plan.actions.len(),
+            functions: self.unit.functions.len(),
+        };
+        let mut done = FnBuilder::build(self, index, &symbol, block, false)?;
+        if done.wants_scratch {
+            self.unit.plan.actions.truncate(mark.actions);
+            self.unit.functions.truncate(mark.functions);
+            done = FnBuilder::build(self, index, &symbol, block, true)?;
+        }
+        if let Some(program) = self.unit.plan.programs.last_mut() {
+            program.uses_cookie = done.uses_cookie;
+        }
+        if done.scratch_bytes > 0 {
+            self.grow_scratch(done.scratch_bytes);
+        }
+        self.unit.functions.push(Function {
+            name: symbol,
+            role: Role::Program(index),
+            ir: done.ir,
+        });
+        Ok(())
+    }
+
+    fn program_symbol(&self, index: u32, block: &ProbeBlock) -> String {
+        let name = block
+            .probes
+            .first()
+            .and_then(|&p| self.unit.plan.probes.get(p as usize))
+            .map_or(block.kind.spec().name, |p| p.name.as_str());
+        let mut symbol: String = name
+            .chars()
+            .take(100)
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        symbol.push_str(&format!("_{}", index + 1));
+        symbol
+    }
+
+    /// The unit; programs come first, so that a program's function has the program's index.
+    pub(super) fn finish(mut self) -> Unit {
+        let programs = self.unit.plan.programs.len() as u32;
+        if let Some(&scratch) = self.own_maps.get(&OwnMap::Scratch) {
+            self.unit.plan.maps[scratch as usize].max_entries = programs.max(1);
+        }
+        if let Some(&losses) = self.own_maps.get(&OwnMap::Losses) {
+            self.unit.plan.maps[losses as usize].max_entries = programs.max(1);
+        }
+        self.unit.functions.sort_by_key(|f| match f.role {
+            Role::Program(index) => index,
+            Role::Subprogram => u32::MAX,
+        });
+        self.unit
+    }
+
+    pub(super) fn layout(&mut self, ty: &hir::Type) -> Type {
+        let stacks =
+            if mentions_stack(ty) { self.own_map(OwnMap::Stacks) } else { 0 };
+        layout(self.program, stacks, ty)
+    }
+
+    pub(super) fn plan_map(&self, map: u32) -> &Map {
+        &self.unit.plan.maps[map as usize]
+    }
+
+    /// Index in the plan of a map of rbtrace's own, made when first asked for.
+    pub(super) fn own_map(&mut self, own: OwnMap) -> u32 {
+        if let Some(&index) = self.own_maps.get(&own) {
+            return index;
+        }
+        let index = self.unit.plan.maps.len() as u32;
+        let u32_type = Type::Int { size: 4, signed: false };
+        let u64s = |len| Type::Array { elem: Box::new(Type::Int { size: 8, signed: false }), len };
+        let (symbol, role, kind, key, value, max_entries) = match own {
+            OwnMap::Ring => {
+                ("rbtrace_ring", MapRole::Ring, MapKind::RingBuf, Type::Void, Type::Void, RING_BYTES)
+            }
+            OwnMap::Losses => (
+                "rbtrace_losses",
+                MapRole::Losses,
+                MapKind::PerCpuArray,
+                u32_type,
+                u64s(Loss::ENTRY_SIZE / 8),
+                1,
+            ),
+            OwnMap::Scratch => {
+                ("rbtrace_scratch", MapRole::Scratch, MapKind::PerCpuArray, u32_type, u64s(1), 1)
+            }
+            OwnMap::Stacks => (
+                "rbtrace_stacks",
+                MapRole::Stacks,
+                MapKind::StackTrace,
+                u32_type,
+                u64s(STACK_FRAMES),
+                STACK_ENTRIES,
+            ),
+        };
+        self.unit.plan.maps.push(Map {
+            name: symbol.into(),
+            symbol: symbol.into(),
+            role,
+            kind,
+            key,
+            value,
+            max_entries,
+        });
+        self.own_maps.insert(own, index);
+        index
+    }
+
+    fn grow_scratch(&mut self, bytes: u32) {
+        let map = self.own_map(OwnMap::Scratch) as usize;
+        let words = bytes.div_ceil(8);
+        if let Type::Array { len, .. } = &mut self.unit.plan.maps[map].value {
+            *len = words.max(*len);
+        }
+    }
+
+    /// Adds an action and returns its index, which records carry.
+    pub(super) fn action(&mut self, action: Action) -> u32 {
+        self.unit.plan.actions.push(action);
+        self.unit.plan.actions.len() as u32 - 1
+    }
+
+    /// Appends a function that programs refer to by the returned index.
+    pub(super) fn add_function(&mut self, function: Function) -> u32 {
+        let index = self.subprograms().count() as u32;
+        self.unit.functions.push(function);
+        // Programs of this unit are moved to the front at the end.
+        self.program.blocks.len() as u32 + index
+    }
+
+    /// Index of the function of this name, made if there is none yet.
+    pub(super) fn shared_function(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(&str) -> Function,
+    ) -> u32 {
+        let found = self.subprograms().position(|f| f.name == name);
+        match found {
+            Some(index) => self.program.blocks.len() as u32 + index as u32,
+            None => self.add_function(make(name)),
+        }
+    }
+
+    /// A name for a callback of a program that no other has.
+    pub(super) fn callback_name(&self, program: u32) -> String {
+        format!("loop_{}_{}", program + 1, self.subprograms().count() + 1)
+    }
+
+    fn subprograms(&self) -> impl Iterator<Item = &Function> {
+        self.unit.functions.iter().filter(|f| f.role == Role::Subprogram)
+    }
+
+    /// Place in `.rodata` of these bytes, on an eight-byte boundary and padded with zeros to one.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> u32 {
+        if let Some(&offset) = self.strings.get(bytes) {
+            return offset;
+        }
+        let offset = self.unit.rodata.len() as u32;
+        self.unit.rodata.extend_from_slice(bytes);
+        let padded = self.unit.rodata.len().next_multiple_of(8);
+        self.unit.rodata.resize(padded, 0);
+        self.strings.insert(bytes.to_vec(), offset);
+        offset
+    }
+
+    /// Place in `.bss` of the variable that user space sets to `value`.
+    pub(super) fn global(&mut self, value: GlobalValue) -> u32 {
+        let name = match value {
+            GlobalValue::StartTime => "start_time",
+            GlobalValue::PossibleCpus => "possible_cpus",
+        };
+        let (offset, new) = self.bss(name, 8);
+        if new {
+            self.unit.plan.globals.push(Global { value, offset });
+        }
+        offset
+    }
+
+    /// Place in `.bss` of `size` zero bytes that nobody writes.
+    pub(super) fn zeros(&mut self, size: u32) -> u32 {
+        // One name for each size class keeps earlier offsets valid.
+        let name = match size {
+            0..=1024 => "zeros",
+            1025..=16384 => "zeros_16k",
+            _ => "zeros_large",
+        };
+        let bytes = match size {
+            0..=1024 => 1024,
+            1025..=16384 => 16384,
+            _ => 1 << 17,
+        };
+        self.bss(name, bytes).0
+    }
+
+    fn bss(&mut self, name: &'static str, size: u32) -> (u32, bool) {
+        if let Some(&offset) = self.globals.get(name) {
+            return (offset, false);
+        }
+        let offset = self.unit.bss_size;
+        self.unit.bss_size += size;
+        self.unit.data.push(DataVar { name: name.into(), offset, size });
+        self.globals.insert(name, offset);
+        (offset, true)
+    }
+
+    /// Index of the line on which a span begins.
+    pub(super) fn line(&mut self, span: Span) -> u32 {
+        let at = self.sources.line_column(span);
+        let line = LineSpan {
+            line: at.line,
+            column: at.column,
+            text: self.sources.line_text(span).trim().to_owned(),
+        };
+        if let Some(&index) = self.spans.get(&line) {
+            return index;
+        }
+        let index = self.unit.spans.len() as u32;
+        self.unit.spans.push(line.clone());
+        self.spans.insert(line, index);
+        index
+    }
+
+    /// `file:line:first-last` of a span, as bpftrace writes places.
+    pub(super) fn location(&self, span: Span) -> String {
+        let start = self.sources.line_column(span);
+        let end = self.sources.line_column(Span { start: span.end, end: span.end, ..span });
+        let name = self.sources.get(span.file).map_or("", |s| s.name.as_str());
+        if start.line == end.line {
+            format!("{name}:{}:{}-{}", start.line, start.column, end.column)
+        } else {
+            format!("{name}:{}-{}", start.line, end.line)
+        }
+    }
+}
+
+fn mentions_stack(ty: &hir::Type) -> bool {
+    match ty {
+        hir::Type::KStack(_) | hir::Type::UStack(_) => true,
+        hir::Type::Tuple(members) => members.iter().any(|(_, t)| mentions_stack(t)),
+        hir::Type::Array { elem, .. } => mentions_stack(elem),
+        _ => false,
+    }
+}
+
+/// The ELF section of a program, by libbpf's conventions.
+fn section(block: &ProbeBlock, probes: &[plan::Probe]) -> String {
+    let prefix = block.kind.spec().section;
+    let target = block.probes.first().and_then(|&p| probes.get(p as usize)).map(|p| &p.target);
+    match (block.kind, target) {
+        (_, Some(Target::Kprobe(f) | Target::Kretprobe(f))) if !f.function.is_empty() => {
+            if f.offset == 0 {
+                format!("{prefix}/{}", f.function)
+            } else {
+                format!("{prefix}/{}+{:#x}", f.function, f.offset)
+            }
+        }
+        (_, Some(Target::Tracepoint { category, name })) => format!("{prefix}/{category}/{name}"),
+        (_, Some(Target::Uprobe(f) | Target::Uretprobe(f))) => match &f.symbol {
+            Some(symbol) if f.offset == 0 => format!("{prefix}/{}:{symbol}", f.binary),
+            Some(symbol) => format!("{prefix}/{}:{symbol}+{:#x}", f.binary, f.offset),
+            None => format!("{prefix}/{}:{:#x}", f.binary, f.offset),
+        },
+        (ProbeKind::Begin | ProbeKind::End, _) => prefix.to_owned(),
+        _ => prefix.to_owned(),
+    }
+}

@@ -1,0 +1,108 @@
+//! What a machine has, as the compiler asks for it. The program implements these traits with the
+//! running kernel; tests implement them with tables.
+
+use rbtrace_probes_ebpf::types::Field;
+
+/// Probes, functions, interfaces: what attach points can name. Patterns are globs with `*`, `?`
+/// and `[...]`; a pattern without any of them matches itself alone. Results are sorted.
+pub trait Catalog {
+    /// Functions of the kernel, or of one module, that can be probed.
+    ///
+    /// `None`: the list cannot be read here, so nothing can be said about names.
+    fn kernel_functions(&self, module: Option<&str>, pattern: &str) -> Option<Vec<String>>;
+
+    /// Tracepoints as `(category, name)`. `None`: the list cannot be read here.
+    fn tracepoints(&self, category: &str, pattern: &str) -> Option<Vec<(String, String)>>;
+
+    /// Paths of the programs or libraries that `pattern` names: a path, a glob of paths, a name
+    /// found by `PATH` or as the dynamic linker would. Empty: there is none.
+    fn binaries(&self, pattern: &str) -> Vec<String>;
+
+    /// Functions of a program or library that can be probed. `None`: the file cannot be read as
+    /// one.
+    fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>>;
+
+    /// Network interfaces. `None`: the list cannot be read here.
+    fn interfaces(&self, pattern: &str) -> Option<Vec<String>>;
+
+    /// Address of a kernel symbol, for `kaddr`.
+    fn kernel_symbol(&self, name: &str) -> Option<u64>;
+
+    /// The process given by `-p`, or the one that `-c` started.
+    fn pid(&self) -> Option<u32>;
+
+    /// The process that `-c` started.
+    fn cpid(&self) -> Option<u32>;
+}
+
+/// Types that live outside the script.
+pub trait TypeSource {
+    /// The fields of a tracepoint's record. `None`: there is no such tracepoint.
+    fn tracepoint(&self, category: &str, name: &str) -> Option<TracepointFormat>;
+}
+
+/// The record of a tracepoint, from its format file in tracefs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointFormat {
+    /// Fields in order, the common ones included.
+    pub fields: Vec<TracepointField>,
+}
+
+/// A field of a tracepoint's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointField {
+    /// Name, offset and how the value prints. Pointers are [`rbtrace_probes_ebpf::types::Type::Ptr`],
+    /// `char` arrays are `Str`.
+    pub field: Field,
+    /// The C type as the kernel writes it: `const char *`.
+    pub c_type: String,
+    /// The field is a `u32` whose low half is the offset of the data in the record and whose
+    /// high half is its length (`__data_loc`, `__rel_loc`).
+    pub data_loc: Option<DataLoc>,
+}
+
+/// What the offset in a [`TracepointField::data_loc`] counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataLoc {
+    /// The start of the record.
+    Record,
+    /// The end of the field itself.
+    Field,
+}
+
+/// A machine that has nothing: every question is answered with "cannot be known".
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+impl Catalog for Nothing {
+    fn kernel_functions(&self, _: Option<&str>, _: &str) -> Option<Vec<String>> {
+        None
+    }
+    fn tracepoints(&self, _: &str, _: &str) -> Option<Vec<(String, String)>> {
+        None
+    }
+    fn binaries(&self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+    fn user_functions(&self, _: &str, _: &str) -> Option<Vec<String>> {
+        None
+    }
+    fn interfaces(&self, _: &str) -> Option<Vec<String>> {
+        None
+    }
+    fn kernel_symbol(&self, _: &str) -> Option<u64> {
+        None
+    }
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+    fn cpid(&self) -> Option<u32> {
+        None
+    }
+}
+
+impl TypeSource for Nothing {
+    fn tracepoint(&self, _: &str, _: &str) -> Option<TracepointFormat> {
+        None
+    }
+}

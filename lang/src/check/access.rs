@@ -1,0 +1,312 @@
+//! Members, elements and what pointers point to.
+
+use rbtrace_probes_ebpf::types as plan;
+
+use crate::ast::{self, BinaryOp};
+use crate::catalog::TracepointFormat;
+use crate::diag::Diagnostic;
+use crate::hir::{ExprKind, Field, Int, Record, Space, Type};
+use crate::resolve::did_you_mean;
+use crate::span::Span;
+
+use super::{Checker, Typed, Value};
+
+/// The first bytes of a tracepoint's record, which programs may not read.
+const COMMON: u32 = 8;
+
+impl Checker<'_> {
+    /// `*pointer`. A number is taken for the address of a `uint64`.
+    pub fn deref(&mut self, value: Value, span: Span) -> Typed {
+        let pointer = match &value.expr.ty {
+            Type::Ptr { .. } => value.expr,
+            Type::Int(_) => {
+                let ty = Type::Ptr { to: Box::new(Type::U64), space: self.pointer_space() };
+                super::convert::cast(value.expr, &ty)
+            }
+            // `*args`, as older scripts write it.
+            Type::Record(_) => return Ok(value),
+            ty => {
+                let found = self.show(ty);
+                return Err(self.error(
+                    Diagnostic::error("bad-operand", span, "* reads what a pointer points to")
+                        .label(format!("expected a pointer, found {found}")),
+                ));
+            }
+        };
+        let to = match &pointer.ty {
+            // kptr() and uptr() of a number.
+            Type::Ptr { to, .. } if **to == Type::Void => Type::U64,
+            Type::Ptr { to, .. } => (**to).clone(),
+            _ => Type::U64,
+        };
+        let space = space_of(&pointer.ty);
+        let typed = Type::Ptr { to: Box::new(to.clone()), space };
+        let pointer = super::convert::cast(pointer, &typed);
+        Ok(Value::new(ExprKind::Load(Box::new(pointer)), to, span))
+    }
+
+    /// `base.field`
+    pub fn member(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Typed {
+        let value = self.value(base)?;
+        match value.expr.ty.clone() {
+            Type::Tuple(members) => self.tuple_member(value, &members, field, span),
+            Type::Record(id) => {
+                let Some(record) = self.program.records.get(id.index()).cloned() else {
+                    return Err(super::Stop::Reported);
+                };
+                self.record_member(value, &record, field, span)
+            }
+            Type::Ptr { .. } => Err(self.unsupported(span, "members of kernel and user structs")),
+            ty => {
+                let found = self.show(&ty);
+                Err(self.error(
+                    Diagnostic::error("bad-member", field.span, format!("there is no `{}` in this", field.name))
+                        .also(base.span, format!("a value of type {found} has no members")),
+                ))
+            }
+        }
+    }
+
+    fn tuple_member(
+        &mut self,
+        base: Value,
+        members: &[(String, Type)],
+        field: &ast::Ident,
+        span: Span,
+    ) -> Typed {
+        let found = match field.name.parse::<usize>() {
+            Ok(i) => Some(i).filter(|i| *i < members.len()),
+            Err(_) => members.iter().position(|(name, _)| *name == field.name),
+        };
+        let Some((i, (_, ty))) = found.and_then(|i| members.get(i).map(|m| (i, m))) else {
+            let shown = self.show(&base.expr.ty);
+            let error = Diagnostic::error(
+                "bad-member",
+                field.span,
+                format!("there is no member `{}` in {shown}", field.name),
+            );
+            let names = members.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty());
+            return Err(self.error(did_you_mean(error, &field.name, names)));
+        };
+        let flex = base.flex.member(i);
+        let kind = ExprKind::Field { base: Box::new(base.expr), field: i as u32 };
+        Ok(Value { flex, ..Value::new(kind, ty.clone(), span) })
+    }
+
+    fn record_member(
+        &mut self,
+        base: Value,
+        record: &Record,
+        field: &ast::Ident,
+        span: Span,
+    ) -> Typed {
+        let Some(index) = record.fields.iter().position(|f| f.name == field.name) else {
+            let error = Diagnostic::error(
+                "unknown-field",
+                field.span,
+                format!("there is no field `{}` in {}", field.name, record.name),
+            )
+            .note(field_list(record));
+            let names = record.fields.iter().map(|f| f.name.as_str());
+            return Err(self.error(did_you_mean(error, &field.name, names)));
+        };
+        let Some(found) = record.fields.get(index) else { return Err(super::Stop::Reported) };
+        if matches!(base.expr.kind, ExprKind::TracepointRecord) && found.offset < COMMON {
+            return Err(self.error(Diagnostic::error(
+                "unreadable-field",
+                field.span,
+                "the kernel does not let programs read the common fields of a tracepoint",
+            )));
+        }
+        let kind = ExprKind::Field { base: Box::new(base.expr), field: index as u32 };
+        Ok(Value::new(kind, found.ty.clone(), span))
+    }
+
+    /// `base[index]`
+    pub fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Typed {
+        let (value, at) = (self.value(base), self.value(index));
+        let (value, at) = (value?, at?);
+        if !matches!(at.expr.ty, Type::Int(_)) {
+            let found = self.show(&at.expr.ty);
+            return Err(self.error(
+                Diagnostic::error("bad-index", index.span, "an index is a number")
+                    .label(format!("found {found}")),
+            ));
+        }
+        let literal = if let (true, ExprKind::Int(n)) = (at.literal, &at.expr.kind) { Some(*n) } else { None };
+        match value.expr.ty.clone() {
+            Type::Ptr { to, .. } if *to == Type::Void => Err(self.error(
+                Diagnostic::error("bad-index", base.span, "nothing is known of what this points to")
+                    .help("cast it first: ((uint64 *)p)[0]"),
+            )),
+            Type::Ptr { .. } => {
+                let element = self.offset(BinaryOp::Add, value, at, span);
+                self.deref(element, span)
+            }
+            Type::Tuple(members) => {
+                let Some(n) = literal else {
+                    return Err(self.error(Diagnostic::error(
+                        "not-a-literal",
+                        index.span,
+                        "the members of a tuple are of different types: the index must be a literal",
+                    )));
+                };
+                let field = ast::Ident { name: n.to_string(), span: index.span };
+                self.tuple_member(value, &members, &field, span)
+            }
+            Type::Array { elem, len } => {
+                if let Some(n) = literal
+                    && !(0..i64::from(len)).contains(&n)
+                {
+                    return Err(self.error(
+                        Diagnostic::error(
+                            "bad-index",
+                            index.span,
+                            format!("there is no element {n} in an array of {len}"),
+                        ),
+                    ));
+                }
+                let index = super::convert::cast(at.expr, &Type::U64);
+                let kind =
+                    ExprKind::Index { base: Box::new(value.expr), index: Box::new(index) };
+                Ok(Value::new(kind, *elem, span))
+            }
+            Type::Str { .. } => Err(self.unsupported(span, "single bytes of a string")),
+            ty => {
+                let found = self.show(&ty);
+                Err(self.error(
+                    Diagnostic::error("bad-index", base.span, "this has no elements")
+                        .label(format!("expected an array, a pointer or a tuple, found {found}")),
+                ))
+            }
+        }
+    }
+
+    /// `args`: the record of the tracepoint.
+    pub fn args(&mut self, span: Span) -> Typed {
+        use rbtrace_probes_ebpf::kinds::ProbeKind;
+        if let Some(id) = self.at.args {
+            return Ok(Value::new(ExprKind::TracepointRecord, Type::Record(id), span));
+        }
+        let name = self.at.probes.first().map(|(_, p)| p.name.clone()).unwrap_or_default();
+        match self.at.kind {
+            ProbeKind::Tracepoint => Err(self.error(
+                Diagnostic::error(
+                    "no-format",
+                    span,
+                    format!("the fields of {name} are not known"),
+                )
+                .note("they are read from its format file in tracefs"),
+            )),
+            ProbeKind::Uprobe => Err(self.unsupported(span, "args of a uprobe, which needs DWARF")),
+            _ => {
+                let kind = self.at.spec().name;
+                let error = Diagnostic::error(
+                    "builtin-not-here",
+                    span,
+                    format!("`{kind}` probes have no args"),
+                );
+                let error = match self.at.spec().has_args {
+                    true => error.help("its arguments are arg0, arg1 and so on"),
+                    false => error,
+                };
+                Err(self.error(error))
+            }
+        }
+    }
+}
+
+fn space_of(ty: &Type) -> Space {
+    match ty {
+        Type::Ptr { space, .. } => *space,
+        _ => Space::Unknown,
+    }
+}
+
+fn field_list(record: &Record) -> String {
+    const MOST: usize = 12;
+    let names: Vec<_> = record
+        .fields
+        .iter()
+        .filter(|f| f.offset >= COMMON)
+        .map(|f| f.name.as_str())
+        .collect();
+    let shown: Vec<_> = names.iter().take(MOST).copied().collect();
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    format!("its fields are {}{more}", shown.join(", "))
+}
+
+/// The record of a tracepoint. `user`: pointers in it are of user space.
+pub(super) fn tracepoint_record(name: &str, format: &TracepointFormat, user: bool) -> Record {
+    let space = if user { Space::User } else { Space::Unknown };
+    let fields: Vec<Field> = format
+        .fields
+        .iter()
+        .map(|f| Field {
+            name: f.field.name.clone(),
+            offset: f.field.offset,
+            // What such a field says is where its data is, in the record.
+            ty: match f.data_loc {
+                Some(_) => Type::Ptr { to: Box::new(element_of(&f.c_type)), space: Space::Kernel },
+                None => field_type(&f.field.ty, &f.c_type, space),
+            },
+            bits: f.field.bits,
+            data_loc: f.data_loc,
+        })
+        .collect();
+    let end = format.fields.iter().map(|f| f.field.offset + f.field.ty.size()).max();
+    let category = name.splitn(2, ':').nth(1).unwrap_or(name);
+    Record { name: category.to_owned(), union: false, size: end.unwrap_or_default(), fields }
+}
+
+fn field_type(ty: &plan::Type, c_type: &str, space: Space) -> Type {
+    match ty {
+        plan::Type::Int { size, signed } | plan::Type::Enum { size, signed, .. } => {
+            Type::Int(Int { size: *size, signed: *signed })
+        }
+        plan::Type::Bool => Type::Bool,
+        plan::Type::Str { size } => Type::Str { size: *size },
+        plan::Type::Ptr => Type::Ptr { to: Box::new(pointee(c_type, space)), space },
+        plan::Type::Array { elem, len } => Type::Array {
+            elem: Box::new(field_type(elem, c_type, space)),
+            len: *len,
+        },
+        other => Type::Array {
+            elem: Box::new(Type::Int(Int { size: 1, signed: false })),
+            len: other.size(),
+        },
+    }
+}
+
+/// What a C pointer type points to: `const char *` to `int8`, `char **` to a pointer. Structs are
+/// not looked into.
+fn pointee(c_type: &str, space: Space) -> Type {
+    let Some(inner) = c_type.trim_end().strip_suffix('*') else { return Type::Void };
+    let inner = inner.trim().trim_end_matches("const").trim_end();
+    if inner.ends_with('*') || inner.ends_with("*const") {
+        return Type::Ptr { to: Box::new(pointee(inner, space)), space };
+    }
+    super::cast::c_integer(inner).map_or(Type::Void, Type::Int)
+}
+
+/// The type of an element of a dynamic array: `__data_loc char[]`.
+fn element_of(c_type: &str) -> Type {
+    let name = c_type.replace("__data_loc", "").replace("__rel_loc", "");
+    let name = name.trim().trim_end_matches("[]").trim();
+    super::cast::c_integer(name).map_or(Type::Void, Type::Int)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_c_pointer_types() {
+        let char_type = Type::Int(Int { size: 1, signed: true });
+        assert_eq!(pointee("const char *", Space::User), char_type);
+        let argv = pointee("const char *const *", Space::User);
+        assert_eq!(argv, Type::Ptr { to: Box::new(char_type.clone()), space: Space::User });
+        assert_eq!(pointee("struct stat *", Space::User), Type::Void);
+        assert_eq!(element_of("__data_loc char[]"), char_type);
+    }
+}

@@ -1,0 +1,239 @@
+//! The table of builtins: names without arguments. Each row says where the builtin makes sense
+//! and what it becomes.
+
+use rbtrace_probes_ebpf::kinds::{Context, KindSpec, argument_offset};
+use rbtrace_probes_ebpf::plan::Target;
+use rbtrace_probes_ebpf::profile::Arch;
+use rbtrace_probes_ebpf::types::Clock;
+
+use crate::ast::BinaryOp;
+use crate::diag::Diagnostic;
+use crate::hir::{self, Call, ExprKind, Int, Space, Type};
+use crate::span::Span;
+
+use super::convert::{cast, constant, text};
+use super::{Checker, Typed, Value};
+
+/// A builtin.
+struct Builtin {
+    name: &'static str,
+    /// Whether probes of a kind have it.
+    here: fn(&KindSpec) -> bool,
+    /// What it is.
+    make: fn(&mut Checker<'_>, Span) -> Typed,
+}
+
+/// Most arguments that `argN` reaches.
+const MOST_ARGS: u32 = 10;
+
+/// Bits of the code segment register that are the privilege level, and its value in user mode
+/// (x86-64).
+const USER_MODE: i64 = 3;
+/// Offset of `cs` in `struct pt_regs` of x86-64.
+const CS_OFFSET: u32 = 136;
+
+fn anywhere(_: &KindSpec) -> bool {
+    true
+}
+
+fn with_task(spec: &KindSpec) -> bool {
+    spec.has_task
+}
+
+fn with_registers(spec: &KindSpec) -> bool {
+    matches!(spec.context, Context::Registers | Context::PerfEvent)
+}
+
+fn on_functions(spec: &KindSpec) -> bool {
+    matches!(spec.context, Context::Registers)
+}
+
+/// A builtin that is one of the program's.
+macro_rules! plain {
+    ($name:literal, $here:ident, $builtin:expr, $ty:expr) => {
+        Builtin {
+            name: $name,
+            here: $here,
+            make: |_, span| Ok(Value::new(ExprKind::Builtin($builtin), $ty, span)),
+        }
+    };
+}
+
+const TABLE: &[Builtin] = &[
+    plain!("pid", with_task, hir::Builtin::Pid, Type::U32),
+    plain!("tid", with_task, hir::Builtin::Tid, Type::U32),
+    plain!("uid", with_task, hir::Builtin::Uid, Type::U64),
+    plain!("gid", with_task, hir::Builtin::Gid, Type::U64),
+    plain!("username", with_task, hir::Builtin::Username, Type::Username),
+    plain!("comm", with_task, hir::Builtin::Comm, Type::Str { size: 16 }),
+    plain!("nsecs", anywhere, hir::Builtin::Nsecs(Clock::Boot), Type::U64),
+    plain!("elapsed", anywhere, hir::Builtin::Elapsed, Type::U64),
+    plain!("cpu", anywhere, hir::Builtin::Cpu, Type::U32),
+    plain!("ncpus", anywhere, hir::Builtin::Ncpus, Type::U64),
+    plain!("cgroup", with_task, hir::Builtin::Cgroup, Type::U64),
+    plain!("rand", anywhere, hir::Builtin::Rand, Type::U32),
+    plain!("retval", anywhere, hir::Builtin::Retval, Type::U64),
+    plain!("probe", anywhere, hir::Builtin::Probe, Type::Probe),
+    plain!("func", on_functions, hir::Builtin::Func, Type::Func),
+    Builtin {
+        name: "probetype",
+        here: anywhere,
+        make: |cx, span| Ok(text(cx.at.spec().name.into(), span)),
+    },
+    Builtin {
+        name: "curtask",
+        here: with_task,
+        make: |_, span| {
+            let task = Value::new(ExprKind::Builtin(hir::Builtin::Curtask), Type::U64, span);
+            let ty = Type::Ptr { to: Box::new(Type::Void), space: Space::Kernel };
+            Ok(Value::from(cast(task.expr, &ty)))
+        },
+    },
+    Builtin {
+        name: "ctx",
+        here: |spec| !matches!(spec.context, Context::Opaque | Context::TracepointRecord),
+        make: |_, span| {
+            let ty = Type::Ptr { to: Box::new(Type::Void), space: Space::Own };
+            Ok(Value::new(ExprKind::Builtin(hir::Builtin::Context), ty, span))
+        },
+    },
+    Builtin { name: "args", here: anywhere, make: |cx, span| cx.args(span) },
+    Builtin {
+        name: "cpid",
+        here: anywhere,
+        make: |cx, span| {
+            if let Some(pid) = cx.cx.catalog.cpid() {
+                return Ok(Value::from(constant(i64::from(pid), Type::U32, span)));
+            }
+            cx.warn(
+                Diagnostic::warning("no-command", span, "there is no command, so cpid is 0")
+                    .help("start one with -c"),
+            );
+            Ok(Value::from(constant(0, Type::U32, span)))
+        },
+    },
+    Builtin { name: "usermode", here: with_registers, make: user_mode },
+    Builtin { name: "kstack", here: with_task, make: |cx, span| cx.stack(true, &[], span) },
+    Builtin { name: "ustack", here: with_task, make: |cx, span| cx.stack(false, &[], span) },
+];
+
+/// Builtins of bpftrace that are not built yet.
+const UNSUPPORTED: &[&str] =
+    &["jiffies", "numaid", "ppid", "pcomm", "leader_tid", "leader_comm", "dw_ustack", "config"];
+
+/// What a name stands for, if it is a builtin.
+pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<Typed> {
+    if let Some(number) = argument_number(name) {
+        return Some(argument(checker, number, span));
+    }
+    if let Some(builtin) = TABLE.iter().find(|b| b.name == name) {
+        let spec = checker.at.spec();
+        if name == "retval" && !spec.has_retval {
+            return Some(Err(checker.error(no_retval(spec, span))));
+        }
+        if !(builtin.here)(spec) {
+            return Some(Err(checker.error(not_here(name, spec, span))));
+        }
+        return Some((builtin.make)(checker, span));
+    }
+    UNSUPPORTED.contains(&name).then(|| Err(checker.unsupported(span, name)))
+}
+
+/// The names of all builtins.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|b| b.name).chain(["arg0", "arg1", "arg2", "arg3"])
+}
+
+/// The function that a target is on, as `func` prints it.
+pub(super) fn function_of(target: &Target) -> Option<&str> {
+    match target {
+        Target::Kprobe(f) | Target::Kretprobe(f) => Some(&f.function),
+        Target::Uprobe(f) | Target::Uretprobe(f) => f.symbol.as_deref(),
+        _ => None,
+    }
+}
+
+/// The N of `argN`.
+fn argument_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("arg")?;
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
+    let spec = checker.at.spec();
+    if !spec.has_args {
+        let error = Diagnostic::error(
+            "builtin-not-here",
+            span,
+            format!("`{}` probes have no arg{number}", spec.name),
+        );
+        let error = match (spec.context, spec.has_retval) {
+            (Context::TracepointRecord, _) => error.help("its fields are args.NAME"),
+            (_, true) => error.help("keep it in a map when the function is entered"),
+            _ => error,
+        };
+        return Err(checker.error(error));
+    }
+    if number >= MOST_ARGS {
+        return Err(checker.error(
+            Diagnostic::error("builtin-not-here", span, format!("there is no arg{number}"))
+                .label(format!("arg0 to arg{} are within reach", MOST_ARGS - 1)),
+        ));
+    }
+    let arch = checker.cx.profile.arch;
+    let in_registers = (0..MOST_ARGS).take_while(|n| argument_offset(arch, *n).is_some()).count();
+    let builtin = match number.checked_sub(in_registers as u32) {
+        None => hir::Builtin::Arg(number),
+        Some(on_stack) => hir::Builtin::StackArg(on_stack),
+    };
+    Ok(Value::new(ExprKind::Builtin(builtin), Type::U64, span))
+}
+
+fn not_here(name: &str, spec: &KindSpec, span: Span) -> Diagnostic {
+    let error = Diagnostic::error(
+        "builtin-not-here",
+        span,
+        format!("`{}` probes have no {name}", spec.name),
+    );
+    match spec.has_task {
+        true => error,
+        false => error.note("they run for whatever happens to be interrupted, not for a process"),
+    }
+}
+
+fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {
+    let error = Diagnostic::error(
+        "builtin-not-here",
+        span,
+        format!("`{}` probes have no retval", spec.name),
+    );
+    match (spec.context, spec.has_args) {
+        (Context::TracepointRecord, _) => error.help("the result of a system call is args.ret"),
+        (_, true) => error.help(format!(
+            "use a {} probe",
+            if spec.name == "kprobe" { "kretprobe" } else { "uretprobe" }
+        )),
+        _ => error,
+    }
+}
+
+/// Whether the processor was in user mode: 1 or 0.
+fn user_mode(checker: &mut Checker<'_>, span: Span) -> Typed {
+    if checker.cx.profile.arch != Arch::X86_64 {
+        return Err(checker.error(Diagnostic::error(
+            "builtin-not-here",
+            span,
+            "usermode is known on x86-64 only",
+        )));
+    }
+    let register = ExprKind::Call(Box::new(Call::Register { offset: CS_OFFSET }));
+    let segment = Value::new(register, Type::U64, span);
+    let mask = Value::from(constant(USER_MODE, Type::U64, span));
+    let level = checker.operate(BinaryOp::BitAnd, segment, mask.clone(), span)?;
+    let is_user = checker.operate(BinaryOp::Eq, level, mask, span)?;
+    let byte = Type::Int(Int { size: 1, signed: false });
+    Ok(Value::from(cast(is_user.expr, &byte)))
+}

@@ -1,0 +1,246 @@
+//! Functions that turn a number or an address into something else.
+
+use rbtrace_probes_ebpf::kinds::Context;
+use rbtrace_probes_ebpf::profile::Arch;
+
+use crate::ast;
+use crate::diag::Diagnostic;
+use crate::hir::{Call, Expr, ExprKind, Int, Space, Type};
+use crate::resolve::did_you_mean;
+
+use super::super::convert::{cast, constant};
+use super::super::{Checker, Stop, Typed, Value};
+use super::{CallSite, Function};
+
+const fn one(
+    name: &'static str,
+    usage: &'static str,
+    make: fn(&mut Checker<'_>, &CallSite<'_>) -> Typed,
+) -> Function {
+    Function { name, min: 1, max: 1, usage, make }
+}
+
+pub(super) const TABLE: &[Function] = &[
+    one("kptr", "kptr(pointer)", |cx, call| in_space(cx, call, Space::Kernel)),
+    one("uptr", "uptr(pointer)", |cx, call| in_space(cx, call, Space::User)),
+    one("ksym", "ksym(address)", |cx, call| address(cx, call, Type::KSym)),
+    one("usym", "usym(address)", |cx, call| address(cx, call, Type::USym)),
+    one("kaddr", "kaddr(\"symbol\")", kaddr),
+    one("reg", "reg(\"register\")", register),
+    one("bswap", "bswap(number)", bswap),
+    one("macaddr", "macaddr(address)", macaddr),
+    one("strerror", "strerror(errno)", |cx, call| number(cx, call, Type::Errno)),
+    one("is_err", "is_err(pointer)", is_err),
+    Function { name: "ntop", min: 1, max: 2, usage: "ntop([family, ]address)", make: ntop },
+    Function {
+        name: "cgroup_path",
+        min: 1,
+        max: 2,
+        usage: "cgroup_path(id[, filter])",
+        make: cgroup_path,
+    },
+];
+
+fn first<'e>(call: &CallSite<'e>) -> Typed<&'e ast::Expr> {
+    call.args.first().ok_or(Stop::Reported)
+}
+
+fn mark(operand: Expr, ty: Type, call: &CallSite<'_>) -> Value {
+    Value::new(ExprKind::Call(Box::new(Call::Mark(operand))), ty, call.span)
+}
+
+/// Says where a pointer points.
+fn in_space(checker: &mut Checker<'_>, call: &CallSite<'_>, space: Space) -> Typed {
+    let value = checker.value(first(call)?)?;
+    let to = match &value.expr.ty {
+        Type::Ptr { to, .. } => to.clone(),
+        Type::Int(_) => Box::new(Type::Void),
+        _ => {
+            return Err(checker.wrong_argument(&call.name.name, &value.expr, "a number or a pointer"));
+        }
+    };
+    Ok(Value::from(cast(value.expr, &Type::Ptr { to, space })))
+}
+
+/// A number or pointer that prints as what it is the address of.
+fn address(checker: &mut Checker<'_>, call: &CallSite<'_>, ty: Type) -> Typed {
+    let value = checker.value(first(call)?)?;
+    match &value.expr.ty {
+        Type::Int(_) | Type::Ptr { .. } => Ok(mark(cast(value.expr, &Type::U64), ty, call)),
+        _ => Err(checker.wrong_argument(&call.name.name, &value.expr, "a number or a pointer")),
+    }
+}
+
+/// A number that prints as text.
+fn number(checker: &mut Checker<'_>, call: &CallSite<'_>, ty: Type) -> Typed {
+    let n = checker.uint64(first(call)?, &call.name.name)?;
+    Ok(mark(n, ty, call))
+}
+
+fn cgroup_path(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let filter = match call.args.get(1) {
+        Some(arg) => checker.literal_text("cgroup_path", arg)?,
+        None => String::new(),
+    };
+    number(checker, call, Type::CgroupPath { filter })
+}
+
+fn kaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let arg = first(call)?;
+    let name = checker.literal_text("kaddr", arg)?;
+    match checker.cx.catalog.kernel_symbol(&name) {
+        Some(address) => Ok(Value::from(constant(address as i64, Type::U64, call.span))),
+        None => Err(checker.error(
+            Diagnostic::error(
+                "unknown-symbol",
+                arg.span,
+                format!("there is no kernel symbol `{name}`"),
+            )
+            .note("symbols are read from /proc/kallsyms, which shows addresses to root only"),
+        )),
+    }
+}
+
+/// Registers of `struct pt_regs` and their offsets in bytes (arch/*/include/asm/ptrace.h).
+const X86_64: &[(&str, u32)] = &[
+    ("r15", 0),
+    ("r14", 8),
+    ("r13", 16),
+    ("r12", 24),
+    ("bp", 32),
+    ("bx", 40),
+    ("r11", 48),
+    ("r10", 56),
+    ("r9", 64),
+    ("r8", 72),
+    ("ax", 80),
+    ("cx", 88),
+    ("dx", 96),
+    ("si", 104),
+    ("di", 112),
+    ("orig_ax", 120),
+    ("ip", 128),
+    ("cs", 136),
+    ("flags", 144),
+    ("sp", 152),
+    ("ss", 160),
+];
+
+fn register_offset(arch: Arch, name: &str) -> Option<u32> {
+    match arch {
+        Arch::X86_64 => X86_64.iter().find(|(n, _)| *n == name).map(|(_, offset)| *offset),
+        Arch::Aarch64 => match name {
+            "sp" => Some(248),
+            "pc" => Some(256),
+            "pstate" => Some(264),
+            _ => {
+                let n: u32 = name.strip_prefix('r')?.parse().ok()?;
+                (n <= 30).then_some(n * 8)
+            }
+        },
+    }
+}
+
+fn register(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let arg = first(call)?;
+    let name = checker.literal_text("reg", arg)?;
+    let spec = checker.at.spec();
+    if !matches!(spec.context, Context::Registers | Context::PerfEvent) {
+        return Err(checker.error(Diagnostic::error(
+            "builtin-not-here",
+            call.span,
+            format!("`{}` probes have no registers", spec.name),
+        )));
+    }
+    match register_offset(checker.cx.profile.arch, &name) {
+        Some(offset) => {
+            let kind = ExprKind::Call(Box::new(Call::Register { offset }));
+            Ok(Value::new(kind, Type::U64, call.span))
+        }
+        None => {
+            let error = Diagnostic::error(
+                "unknown-register",
+                arg.span,
+                format!("there is no register `{name}` on this architecture"),
+            );
+            let names = X86_64.iter().map(|(n, _)| *n);
+            let error = match checker.cx.profile.arch {
+                Arch::X86_64 => did_you_mean(error, &name, names),
+                Arch::Aarch64 => error.note("registers are r0 to r30, sp, pc and pstate"),
+            };
+            Err(checker.error(error))
+        }
+    }
+}
+
+fn bswap(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let value = checker.value(first(call)?)?;
+    let Type::Int(int) = value.expr.ty else {
+        return Err(checker.wrong_argument("bswap", &value.expr, "a number"));
+    };
+    let ty = Type::Int(Int { signed: false, ..int });
+    let operand = cast(value.expr, &ty);
+    let kind = ExprKind::Call(Box::new(Call::Bswap(operand)));
+    Ok(Value::new(kind, ty, call.span))
+}
+
+/// An Ethernet address: 6 bytes in memory.
+const MAC_SIZE: u32 = 6;
+
+fn macaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let value = checker.value(first(call)?)?;
+    let operand = match &value.expr.ty {
+        Type::Ptr { .. } => value.expr,
+        Type::Int(_) => {
+            let ty = Type::Ptr { to: Box::new(Type::Void), space: checker.pointer_space() };
+            cast(value.expr, &ty)
+        }
+        Type::Array { elem, len } if **elem == bytes(elem) && *len >= MAC_SIZE => value.expr,
+        _ => {
+            return Err(checker.wrong_argument("macaddr", &value.expr, "6 bytes or a pointer to them"));
+        }
+    };
+    let kind = ExprKind::Call(Box::new(Call::MacAddr(operand)));
+    Ok(Value::new(kind, Type::Mac, call.span))
+}
+
+/// The same type if it is a byte, else one that it is not.
+fn bytes(ty: &Type) -> Type {
+    match ty {
+        Type::Int(Int { size: 1, .. }) => ty.clone(),
+        _ => Type::Void,
+    }
+}
+
+fn ntop(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let (family, addr) = match call.args {
+        [addr] => (None, addr),
+        [family, addr] => (Some(checker.uint64(family, "ntop")?), addr),
+        _ => return Err(Stop::Reported),
+    };
+    let value = checker.value(addr)?;
+    let addr = match &value.expr.ty {
+        // An IPv4 address.
+        Type::Int(_) => cast(value.expr, &Type::U32),
+        Type::Array { elem, len: 4 | 16 } if **elem == bytes(elem) => value.expr,
+        Type::Str { size: 4 | 16 } => value.expr,
+        _ => {
+            return Err(checker.wrong_argument("ntop", &value.expr, "a number, or 4 or 16 bytes"));
+        }
+    };
+    let kind = ExprKind::Call(Box::new(Call::Ntop { family, addr }));
+    Ok(Value::new(kind, Type::Inet, call.span))
+}
+
+/// Whether a pointer is an error number of the kernel (`IS_ERR`).
+fn is_err(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    /// `MAX_ERRNO` of linux/err.h.
+    const MAX_ERRNO: i64 = 4095;
+    let value = checker.value(first(call)?)?;
+    let (Type::Int(_) | Type::Ptr { .. }) = value.expr.ty else {
+        return Err(checker.wrong_argument("is_err", &value.expr, "a pointer"));
+    };
+    let number = Value::from(cast(value.expr, &Type::U64));
+    let least = Value::from(constant(-MAX_ERRNO, Type::U64, call.span));
+    checker.operate(ast::BinaryOp::Ge, number, least, call.span)
+}

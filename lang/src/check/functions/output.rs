@@ -1,0 +1,280 @@
+//! What prints, and what else asks something of user space: `printf`, `print`, `exit`, `system`.
+
+use rbtrace_probes_ebpf::format::{self, ArgClass, FormatError};
+
+use crate::ast::{self, ExprKind as Ast};
+use crate::diag::Diagnostic;
+use crate::hir::{Action, Expr, ExprKind, Stmt, StmtKind, Type};
+use crate::span::Span;
+
+use super::super::convert::{cast, not, text};
+use super::super::{Checker, Typed, Value};
+use super::{CallSite, Function, MOST_ARGS};
+
+pub(super) const TABLE: &[Function] = &[
+    Function {
+        name: "printf",
+        min: 1,
+        max: MOST_ARGS,
+        usage: "printf(format, ...)",
+        make: |cx, call| cx.formatted(call, |format, args| Action::Printf { format, args }),
+    },
+    Function {
+        name: "errorf",
+        min: 1,
+        max: MOST_ARGS,
+        usage: "errorf(format, ...)",
+        make: |cx, call| {
+            cx.formatted(call, |format, args| Action::Errorf { format, args, warning: false })
+        },
+    },
+    Function {
+        name: "warnf",
+        min: 1,
+        max: MOST_ARGS,
+        usage: "warnf(format, ...)",
+        make: |cx, call| {
+            cx.formatted(call, |format, args| Action::Errorf { format, args, warning: true })
+        },
+    },
+    Function {
+        name: "cat",
+        min: 1,
+        max: MOST_ARGS,
+        usage: "cat(path_format, ...)",
+        make: |cx, call| cx.formatted(call, |format, args| Action::Cat { format, args }),
+    },
+    Function {
+        name: "system",
+        min: 1,
+        max: MOST_ARGS,
+        usage: "system(command_format, ...)",
+        make: system,
+    },
+    Function { name: "print", min: 1, max: 3, usage: "print(value), print(@map[, top[, div]])", make: print },
+    Function { name: "exit", min: 0, max: 1, usage: "exit([status])", make: exit },
+    Function { name: "join", min: 1, max: 2, usage: "join(strings[, separator])", make: join },
+    Function { name: "assert", min: 2, max: 2, usage: "assert(condition, message)", make: assert },
+];
+
+impl Checker<'_> {
+    /// A function that takes a format.
+    fn formatted(
+        &mut self,
+        call: &CallSite<'_>,
+        action: fn(String, Vec<Expr>) -> Action,
+    ) -> Typed {
+        let Some((first, rest)) = call.args.split_first() else {
+            return Err(super::super::Stop::Reported);
+        };
+        let template = self.literal_text(&call.name.name, first);
+        let args: Vec<_> = rest.iter().map(|arg| self.value(arg)).collect();
+        let template = template?;
+        let mut exprs = Vec::with_capacity(args.len());
+        for arg in args {
+            let arg = arg?;
+            if let Type::Record(_) | Type::Array { .. } = arg.expr.ty {
+                return Err(self.unsupported(arg.expr.span, "printing a whole record or array"));
+            }
+            exprs.push(arg.expr);
+        }
+        self.check_format(&template, first.span, &exprs, call.span)?;
+        Ok(Value::stmt(StmtKind::Action(action(template, exprs)), call.span))
+    }
+
+    fn check_format(
+        &mut self,
+        template: &str,
+        place: Span,
+        args: &[Expr],
+        span: Span,
+    ) -> Typed<()> {
+        let classes: Vec<ArgClass> = args.iter().map(|arg| class(&arg.ty)).collect();
+        let checked = format::parse(template).and_then(|pieces| format::check(&pieces, &classes));
+        let Err(error) = checked else { return Ok(()) };
+        let diagnostic = match &error {
+            FormatError::TooFew { supplied, expected } => Diagnostic::error(
+                "format-arguments",
+                place,
+                mismatched_counts(*expected, *supplied),
+            ),
+            FormatError::TooMany { supplied, expected } => Diagnostic::error(
+                "format-arguments",
+                args.get(*expected).map_or(span, |arg| arg.span),
+                mismatched_counts(*expected, *supplied),
+            )
+            .also(place, "the format"),
+            FormatError::Mismatch { index, conversion } => {
+                let arg = args.get(*index);
+                let found = arg.map(|arg| self.show(&arg.ty)).unwrap_or_default();
+                let letters = conversion.letters();
+                Diagnostic::error(
+                    "format-mismatch",
+                    arg.map_or(span, |arg| arg.span),
+                    format!("%{letters} cannot print a value of type {found}"),
+                )
+                .also(place, "the format")
+                .help("%s prints values of every type")
+            }
+            FormatError::Unsupported(letters) => {
+                let letters = letters.trim_start_matches('%');
+                Diagnostic::error("bad-format", place, format!("there is no conversion %{letters}"))
+                    .note("the conversions are %d %i %u %o %x %X %c %p %s %r %rx %rh %gr")
+            }
+            other => Diagnostic::error("bad-format", place, other.to_string()),
+        };
+        Err(self.error(diagnostic))
+    }
+}
+
+fn mismatched_counts(conversions: usize, values: usize) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    format!("the format has {}, but there {} {}", count(conversions, "conversion"),
+        if values == 1 { "is" } else { "are" }, count(values, "value"))
+}
+
+/// How conversions see a type.
+fn class(ty: &Type) -> ArgClass {
+    match ty {
+        Type::Int(_) | Type::Bool | Type::Ptr { .. } | Type::Enum(_) => ArgClass::Integer,
+        Type::Buf { .. } => ArgClass::Buffer,
+        Type::Void => ArgClass::Nothing,
+        _ => ArgClass::Other,
+    }
+}
+
+fn system(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    if !checker.cx.options.allow_unsafe {
+        let error = Diagnostic::error(
+            "unsafe-needed",
+            call.name.span,
+            "system() runs commands on this machine and needs --unsafe",
+        );
+        return Err(checker.error(error));
+    }
+    checker.formatted(call, |format, args| Action::System { format, args })
+}
+
+fn print(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some((first, numbers)) = call.args.split_first() else {
+        return Err(super::super::Stop::Reported);
+    };
+    let action = match &first.kind {
+        Ast::Map { name, key: None } => {
+            let map = checker.whole_map(name, first.span)?;
+            let (top, div) = top_and_div(checker, numbers)?;
+            Action::PrintMap { map, top, div }
+        }
+        Ast::Map { name, key: Some(key) } => {
+            let Some(action) = print_entry(checker, name, key, first, numbers)? else {
+                return print_value(checker, first, numbers, call);
+            };
+            action
+        }
+        _ => return print_value(checker, first, numbers, call),
+    };
+    Ok(Value::stmt(StmtKind::Action(action), call.span))
+}
+
+/// `print(@x[k])` of a map whose values are more than one number. Other entries are printed as
+/// the values that they are.
+fn print_entry(
+    checker: &mut Checker<'_>,
+    name: &str,
+    key: &ast::Expr,
+    entry: &ast::Expr,
+    numbers: &[ast::Expr],
+) -> Typed<Option<Action>> {
+    let map = checker.map_use(name, true, entry.span)?;
+    let Some(ty) = checker.maps.value(map).cloned() else {
+        return Err(checker.unknown_map(map, entry.span));
+    };
+    match &ty.ty {
+        Type::Aggregate(aggregate) if super::super::aggregate::as_integer(aggregate).is_none() => {}
+        _ => return Ok(None),
+    }
+    let key = checker.map_key(map, key)?;
+    let (_, div) = top_and_div(checker, numbers)?;
+    Ok(Some(Action::PrintEntry { map, key, value: None, div }))
+}
+
+fn print_value(
+    checker: &mut Checker<'_>,
+    first: &ast::Expr,
+    numbers: &[ast::Expr],
+    call: &CallSite<'_>,
+) -> Typed {
+    let value = checker.value(first)?;
+    if let Some(extra) = numbers.first() {
+        let error = Diagnostic::error(
+            "argument-count",
+            extra.span,
+            "print() of a value takes one argument",
+        )
+        .note("only a map is printed with the number of its entries and a divisor");
+        return Err(checker.error(error));
+    }
+    if let Type::Record(_) | Type::Array { .. } = value.expr.ty {
+        return Err(checker.unsupported(first.span, "printing a whole record or array"));
+    }
+    Ok(Value::stmt(StmtKind::Action(Action::PrintValue(value.expr)), call.span))
+}
+
+fn top_and_div(checker: &mut Checker<'_>, numbers: &[ast::Expr]) -> Typed<(u32, u32)> {
+    let mut found = [0u32; 2];
+    for (number, arg) in found.iter_mut().zip(numbers) {
+        let n = checker.literal_number("print", arg)?;
+        *number = u32::try_from(n).unwrap_or(u32::MAX);
+    }
+    Ok((found[0], found[1]))
+}
+
+fn exit(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(arg) = call.args.first() else {
+        return Ok(Value::stmt(StmtKind::Action(Action::Exit(None)), call.span));
+    };
+    let value = checker.value(arg)?;
+    let Type::Int(_) = value.expr.ty else {
+        return Err(checker.wrong_argument("exit", &value.expr, "a number"));
+    };
+    let code = cast(value.expr, &Type::I64);
+    Ok(Value::stmt(StmtKind::Action(Action::Exit(Some(code))), call.span))
+}
+
+fn join(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(first) = call.args.first() else { return Err(super::super::Stop::Reported) };
+    let separator = match call.args.get(1) {
+        Some(arg) => checker.literal_text("join", arg)?,
+        None => " ".to_owned(),
+    };
+    let value = checker.value(first)?;
+    let space = match &value.expr.ty {
+        Type::Ptr { space, .. } => *space,
+        Type::Int(_) => checker.pointer_space(),
+        _ => return Err(checker.wrong_argument("join", &value.expr, "a pointer to strings")),
+    };
+    let byte = Type::Int(crate::hir::Int { size: 1, signed: true });
+    let string = Type::Ptr { to: Box::new(byte), space };
+    let list = cast(value.expr, &Type::Ptr { to: Box::new(string), space });
+    Ok(Value::stmt(StmtKind::Action(Action::Join { list, separator }), call.span))
+}
+
+fn assert(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [condition, message] = call.args else { return Err(super::super::Stop::Reported) };
+    let condition = checker.value(condition).and_then(|value| checker.truth(value));
+    let message = match &message.kind {
+        Ast::Str(bytes) => text(bytes.clone(), message.span),
+        _ => checker.value(message)?,
+    };
+    let span = call.span;
+    let report = Action::Errorf {
+        format: "assert failed: %s".into(),
+        args: vec![message.expr],
+        warning: false,
+    };
+    let status = Expr { kind: ExprKind::Int(1), ty: Type::I64, span };
+    let act = |action| Stmt { kind: StmtKind::Action(action), span };
+    let failed = vec![act(report), act(Action::Exit(Some(status)))];
+    let kind = StmtKind::If { cond: not(condition?), then: failed, otherwise: Vec::new() };
+    Ok(Value::stmt(kind, span))
+}

@@ -1,0 +1,218 @@
+//! Functions on strings and bytes.
+
+use crate::ast;
+use crate::diag::Diagnostic;
+use crate::hir::{Call, Expr, ExprKind, Int, Space, Type};
+
+use super::super::convert::{cast, number};
+use super::super::{Checker, Stop, Typed, Value};
+use super::{CallSite, Function};
+
+pub(super) const TABLE: &[Function] = &[
+    Function { name: "str", min: 1, max: 2, usage: "str(pointer[, length])", make: str_call },
+    Function { name: "buf", min: 1, max: 2, usage: "buf(pointer, length)", make: buf },
+    Function { name: "strlen", min: 1, max: 1, usage: "strlen(string)", make: string_length },
+    Function {
+        name: "strncmp",
+        min: 3,
+        max: 3,
+        usage: "strncmp(string, string, length)",
+        make: strncmp,
+    },
+    Function {
+        name: "strcontains",
+        min: 2,
+        max: 2,
+        usage: "strcontains(string, part)",
+        make: strcontains,
+    },
+];
+
+/// Bytes of a buffer's length, which count against `max_strlen`.
+const BUF_HEADER: u32 = 4;
+
+/// `str(p)`: the text at an address; a string as it is.
+fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(first) = call.args.first() else { return Err(Stop::Reported) };
+    let value = checker.value(first);
+    let limit = checker.settings.max_strlen;
+    let (size, len) = match call.args.get(1) {
+        None => (limit, None),
+        Some(arg) => match super::super::fold::int_literal(arg) {
+            Some(_) => (literal_size(checker, arg, limit)?, None),
+            None => (limit, Some(checker.uint64(arg, "str")?)),
+        },
+    };
+    let value = value?;
+    let ty = Type::Str { size };
+    let ptr = match &value.expr.ty {
+        Type::Str { size: has } => {
+            let ty = Type::Str { size: size.min(*has) };
+            return Ok(Value::from(cast(value.expr, &ty)));
+        }
+        Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
+        Type::Probe => {
+            return checker.probe_text(call.span).ok_or_else(|| {
+                checker.unsupported(call.span, "the name of the probe as text in a block with several probes")
+            });
+        }
+        _ => return Err(checker.wrong_argument("str", &value.expr, "a pointer or a string")),
+    };
+    let kind = ExprKind::Call(Box::new(Call::Str { ptr, len }));
+    Ok(Value::new(kind, ty, call.span))
+}
+
+/// Bytes of a string of a literal length, its NUL included.
+fn literal_size(checker: &mut Checker<'_>, arg: &ast::Expr, limit: u32) -> Typed<u32> {
+    let n = checker.literal_number("str", arg)?;
+    match u32::try_from(n).ok().and_then(|n| n.checked_add(1)).filter(|n| *n <= limit) {
+        Some(size) => Ok(size),
+        None => {
+            checker.warn(
+                Diagnostic::warning(
+                    "string-cut",
+                    arg.span,
+                    format!("strings hold {} bytes at most, so this is cut", limit - 1),
+                )
+                .help(
+                    "raise `max_strlen` in the config block or BPFTRACE_MAX_STRLEN in the environment",
+                ),
+            );
+            Ok(limit)
+        }
+    }
+}
+
+/// An address as a pointer to bytes, in the space that it is known to be in.
+fn byte_pointer(checker: &Checker<'_>, expr: Expr) -> Expr {
+    let space = match &expr.ty {
+        Type::Ptr { space: Space::Own, .. } => Space::Kernel,
+        Type::Ptr { space, .. } => *space,
+        _ => checker.pointer_space(),
+    };
+    let byte = Type::Int(Int { size: 1, signed: true });
+    cast(expr, &Type::Ptr { to: Box::new(byte), space })
+}
+
+fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(first) = call.args.first() else { return Err(Stop::Reported) };
+    let value = checker.value(first)?;
+    let limit = checker.settings.max_strlen.saturating_sub(BUF_HEADER).max(1);
+    let ptr = match &value.expr.ty {
+        Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
+        Type::Array { .. } | Type::Str { .. } => {
+            return Err(checker.unsupported(first.span, "buf() of an array or a string"));
+        }
+        _ => return Err(checker.wrong_argument("buf", &value.expr, "a pointer")),
+    };
+    let Some(length) = call.args.get(1) else {
+        let error = Diagnostic::error(
+            "argument-count",
+            call.span,
+            "buf() of a pointer needs to know how many bytes to read",
+        )
+        .help("write buf(pointer, length)");
+        return Err(checker.error(error));
+    };
+    let (size, len) = match super::super::fold::int_literal(length) {
+        Some(_) => {
+            let n = checker.literal_number("buf", length)?;
+            let size = u32::try_from(n).unwrap_or(u32::MAX).min(limit);
+            (size, Checker::uint64_constant(u64::from(size), length.span))
+        }
+        None => (limit, checker.uint64(length, "buf")?),
+    };
+    let kind = ExprKind::Call(Box::new(Call::Buf { ptr, len }));
+    Ok(Value::new(kind, Type::Buf { size }, call.span))
+}
+
+/// An argument that must be a string.
+fn string(checker: &mut Checker<'_>, function: &str, arg: &ast::Expr) -> Typed<Expr> {
+    let value = checker.value(arg)?;
+    match &value.expr.ty {
+        Type::Str { .. } => Ok(value.expr),
+        Type::Probe if checker.at.probes.len() == 1 => {
+            checker.probe_text(arg.span).map(|v| v.expr).ok_or(Stop::Reported)
+        }
+        Type::Ptr { .. } => {
+            let error = Diagnostic::error(
+                "argument-type",
+                arg.span,
+                format!("{function}() takes a string, not a pointer to one"),
+            )
+            .help("str() reads the string: str(pointer)");
+            Err(checker.error(error))
+        }
+        _ => Err(checker.wrong_argument(function, &value.expr, "a string")),
+    }
+}
+
+/// Bytes of a string before its NUL.
+pub(super) fn string_length(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
+    let value = checker.value(arg)?;
+    match &value.expr.ty {
+        Type::KStack(_) | Type::UStack(_) => {
+            return Err(checker.unsupported(call.span, "the number of frames of a stack"));
+        }
+        Type::Str { .. } | Type::Ptr { .. } => {}
+        _ => {
+            let function = call.name.name.clone();
+            let expected = if function == "len" { "a map or a string" } else { "a string" };
+            return Err(checker.wrong_argument(&function, &value.expr, expected));
+        }
+    }
+    let expr = string(checker, &call.name.name, arg)?;
+    if let ExprKind::Str(bytes) = &expr.kind {
+        return Ok(number(bytes.len() as u64, call.span));
+    }
+    let kind = ExprKind::Call(Box::new(Call::StrLen(expr)));
+    Ok(Value::new(kind, Type::U64, call.span))
+}
+
+fn strncmp(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [left, right, length] = call.args else { return Err(Stop::Reported) };
+    let len = checker.literal_number("strncmp", length)?;
+    if let Some(value) = probe_strncmp(checker, left, right, len, call) {
+        return value;
+    }
+    let (left, right) = (string(checker, "strncmp", left), string(checker, "strncmp", right));
+    let kind = ExprKind::Call(Box::new(Call::Strncmp { left: left?, right: right?, len }));
+    Ok(Value::new(kind, Type::U64, call.span))
+}
+
+/// `strncmp(probe, "...", n)`: which of the block's probes it holds for is known here.
+fn probe_strncmp(
+    checker: &mut Checker<'_>,
+    left: &ast::Expr,
+    right: &ast::Expr,
+    len: u64,
+    call: &CallSite<'_>,
+) -> Option<Typed> {
+    let is_probe = |e: &ast::Expr| matches!(&e.kind, ast::ExprKind::Ident(n) if n == "probe");
+    let literal = match (&left.kind, &right.kind) {
+        (ast::ExprKind::Str(text), _) if is_probe(right) => text,
+        (_, ast::ExprKind::Str(text)) if is_probe(left) => text,
+        _ => return None,
+    };
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    let head = |text: &[u8]| text.iter().take(len).copied().collect::<Vec<u8>>();
+    let wanted = head(literal);
+    let same = checker.probes_where(|probe| head(probe.name.as_bytes()) == wanted, call.span);
+    let differs = super::super::convert::not(same.expr);
+    Some(Ok(Value::from(cast(differs, &Type::U64))))
+}
+
+fn strcontains(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [haystack, needle] = call.args else { return Err(Stop::Reported) };
+    if let (ast::ExprKind::Ident(name), ast::ExprKind::Str(part)) = (&haystack.kind, &needle.kind)
+        && name == "probe"
+    {
+        let part = String::from_utf8_lossy(part).into_owned();
+        return Ok(checker.probes_where(|probe| probe.name.contains(&part), call.span));
+    }
+    let (haystack, needle) =
+        (string(checker, "strcontains", haystack), string(checker, "strcontains", needle));
+    let kind = ExprKind::Call(Box::new(Call::StrContains { haystack: haystack?, needle: needle? }));
+    Ok(Value::new(kind, Type::Bool, call.span))
+}

@@ -1,0 +1,179 @@
+//! Copies of a probe block: attach points share an eBPF program only if they are of one kind and
+//! what the block reads of their records has the same types.
+
+use std::collections::HashMap;
+
+use rbtrace_probes_ebpf::kinds::{KindSpec, ProbeKind};
+use rbtrace_probes_ebpf::plan::{self, Target};
+
+use crate::ast;
+use crate::catalog::TracepointFormat;
+use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
+use crate::resolve::{Attachment, Block};
+use crate::span::Span;
+
+use super::Checker;
+use super::scopes::Variable;
+use super::types::Ty;
+
+/// A probe block, or a copy of it for some of its attach points.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// The block in the script.
+    pub probe: std::rc::Rc<ast::Probe>,
+    /// Kind of all its attach points.
+    pub kind: ProbeKind,
+    /// Its attach points: index into the program's probes, and what is there.
+    pub probes: Vec<(u32, plan::Probe)>,
+    /// Record of the tracepoint, if it is one and the block asks for it.
+    pub args: Option<RecordId>,
+    /// Variables by their unique names.
+    pub slots: HashMap<String, LocalId>,
+    /// Variables, those of the script first.
+    pub locals: Vec<Slot>,
+    /// How many of `locals` are the script's.
+    pub named: usize,
+    /// What the last pass built.
+    pub built: Option<Built>,
+}
+
+/// A variable.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    /// Unique, without `$`.
+    pub name: String,
+    /// Its type as far as known.
+    pub ty: Option<Ty>,
+    /// The script declares the type, which cannot change.
+    pub declared: bool,
+    /// What is assigned to it is wrong, which has been reported: its type is of no interest.
+    pub wrong: bool,
+    /// Where it got its type.
+    pub span: Span,
+}
+
+/// What a pass built of a block.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The predicate, as a truth value.
+    pub predicate: Option<crate::hir::Expr>,
+    /// The action.
+    pub body: Vec<Stmt>,
+}
+
+impl Default for Instance {
+    /// One that stands for nothing, between blocks.
+    fn default() -> Self {
+        let body = ast::Block { stmts: Vec::new(), value: None, span: Span::default() };
+        let probe = ast::Probe {
+            name: None,
+            attach_points: Vec::new(),
+            predicate: None,
+            body,
+            span: Span::default(),
+        };
+        Self::new(std::rc::Rc::new(probe), ProbeKind::Begin, &[])
+    }
+}
+
+impl Instance {
+    fn new(probe: std::rc::Rc<ast::Probe>, kind: ProbeKind, names: &[Variable]) -> Self {
+        let mut locals = Vec::new();
+        let mut slots = HashMap::new();
+        for variable in names {
+            let name = variable.unique.clone();
+            slots.insert(name.clone(), LocalId(locals.len() as u32));
+            let (span, wrong) = (variable.span, variable.undefined);
+            locals.push(Slot { name, ty: None, declared: false, wrong, span });
+        }
+        let named = locals.len();
+        let probes = Vec::new();
+        Self { probe, kind, probes, args: None, slots, locals, named, built: None }
+    }
+
+    /// What its kind is like.
+    pub fn spec(&self) -> &'static KindSpec {
+        self.kind.spec()
+    }
+
+    /// Forgets what the last pass made.
+    pub fn begin_pass(&mut self) {
+        self.locals.truncate(self.named);
+        self.built = None;
+    }
+
+    /// A new variable that the script does not know of.
+    pub fn temporary(&mut self, ty: Type) -> LocalId {
+        let id = LocalId(self.locals.len() as u32);
+        let name = format!("tmp{}", self.locals.len() - self.named);
+        let slot = Slot { name, ty: Some(Ty::fixed(ty)), declared: true, wrong: false, span: Span::default() };
+        self.locals.push(slot);
+        id
+    }
+
+    /// The block as the program has it.
+    pub fn finish(self) -> Option<ProbeBlock> {
+        let built = self.built?;
+        let locals = self.locals.into_iter().map(|slot| Local {
+            name: format!("${}", slot.name),
+            // Without a type it is never read.
+            ty: slot.ty.map_or(Type::I64, |t| t.ty),
+        });
+        Some(ProbeBlock {
+            kind: self.kind,
+            probes: self.probes.iter().map(|(index, _)| *index).collect(),
+            locals: locals.collect(),
+            predicate: built.predicate,
+            body: built.body,
+            span: self.probe.span,
+        })
+    }
+}
+
+/// Adds the copies that a block needs.
+pub(super) fn split(
+    block: &mut Block,
+    names: &[Variable],
+    checker: &mut Checker<'_>,
+    into: &mut Vec<Instance>,
+) {
+    let wants_args = uses_args(&mut block.probe);
+    let probe = std::rc::Rc::new(block.probe.clone());
+    let first = into.len();
+    // The format that the copies from `first` on have.
+    let mut formats: Vec<Option<(TracepointFormat, bool)>> = Vec::new();
+    for Attachment { kind, probe: point, .. } in &block.points {
+        let index = checker.program.probes.len() as u32;
+        checker.program.probes.push(point.clone());
+        let format = if wants_args { format_of(&point.target, checker) } else { None };
+        let mut same = into.iter_mut().skip(first).zip(&formats);
+        if let Some((instance, _)) = same.find(|(i, f)| i.kind == *kind && **f == format) {
+            instance.probes.push((index, point.clone()));
+            continue;
+        }
+        let mut instance = Instance::new(probe.clone(), *kind, names);
+        instance.probes.push((index, point.clone()));
+        if let Some((format, syscall)) = &format {
+            let record = super::access::tracepoint_record(&point.name, format, *syscall);
+            instance.args = Some(checker.record(record));
+        }
+        into.push(instance);
+        formats.push(format);
+    }
+}
+
+/// The record of a tracepoint, and whether it is one of a system call, whose pointers are of
+/// user space.
+fn format_of(target: &Target, checker: &Checker<'_>) -> Option<(TracepointFormat, bool)> {
+    let Target::Tracepoint { category, name } = target else { return None };
+    Some((checker.cx.types.tracepoint(category, name)?, category == "syscalls"))
+}
+
+/// Whether a block mentions `args`.
+fn uses_args(probe: &mut ast::Probe) -> bool {
+    let mut found = false;
+    super::walk::every_expr(probe, &mut |expr| {
+        found |= matches!(&expr.kind, ast::ExprKind::Ident(name) if name == "args");
+    });
+    found
+}

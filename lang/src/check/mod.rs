@@ -1,0 +1,244 @@
+//! Names, types and limits: from a resolved script to [`hir::Program`].
+//!
+//! Types are found by going over the whole script again and again: each pass types and builds
+//! every expression with what is known of maps and variables so far, and what it learns (first
+//! assignments, wider ones) counts for the next. When a pass learns nothing, what it built is
+//! the program. What is not known yet in a pass is skipped ([`Stop::Unknown`]); if it is
+//! still unknown when nothing more can be learnt, that is an error.
+//!
+//! | file        | part                                                            |
+//! |-------------|-----------------------------------------------------------------|
+//! | `scopes`    | variables: scopes, unique names                                 |
+//! | `fold`      | arithmetic on literals                                          |
+//! | `instance`  | copies of a block for attach points that differ in their types  |
+//! | `types`     | how types join and fit                                          |
+//! | `convert`   | implicit conversions                                            |
+//! | `maps`      | the table of maps: keys, values, declarations                   |
+//! | `expr`, `ops`, `cast`, `access` | expressions                                 |
+//! | `stmt`, `assign`, `aggregate`   | statements                                  |
+//! | `builtins`  | table of builtins                                               |
+//! | `functions` | table of functions, a file a family                             |
+//! | `constants` | named integers                                                  |
+
+mod access;
+mod aggregate;
+mod assign;
+mod builtins;
+mod cast;
+mod constants;
+mod convert;
+mod expr;
+mod fold;
+mod functions;
+mod instance;
+mod maps;
+mod ops;
+mod scopes;
+mod stmt;
+mod types;
+mod value;
+mod walk;
+
+use rbtrace_probes_ebpf::helpers::Helper;
+
+use crate::diag::{Diagnostic, Severity};
+use crate::hir::{self, Program};
+use crate::resolve::settings::Settings;
+use crate::resolve::{Context, Resolved};
+use crate::span::Span;
+use instance::Instance;
+use maps::MapTable;
+use value::Value;
+
+/// Passes after which types that still change are given up on. Each pass but the last widens
+/// something, and nothing widens more than a few times.
+const MOST_PASSES: u32 = 100;
+
+/// A checked script.
+#[derive(Debug)]
+pub struct Checked {
+    /// The typed program.
+    pub program: Program,
+    /// What is worth saying though the script runs.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Why an expression or statement gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Its type is not known yet.
+    Unknown,
+    /// It is wrong, which has been reported.
+    Reported,
+}
+
+/// What an expression gave.
+type Typed<T = Value> = Result<T, Stop>;
+
+/// Types a script.
+///
+/// # Errors
+///
+/// All that is wrong with it; warnings come along.
+pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagnostic>> {
+    let Resolved { definitions, declarations, mut blocks, settings, warnings: before } = resolved;
+    let mut early = before;
+    if let Some(definition) = definitions.iter().find(|d| !d.text.trim_start().starts_with('#')) {
+        early.push(unsupported(definition.span, "C definitions"));
+    }
+    let mut names = Vec::new();
+    for block in &mut blocks {
+        fold::fold(&mut block.probe, &mut early);
+        names.push(scopes::rename(&mut block.probe, &mut early));
+    }
+    let mut checker = Checker::new(cx, &settings);
+    checker.maps.declare(declarations, &mut early);
+    let mut instances = Vec::new();
+    for (block, names) in blocks.iter_mut().zip(&names) {
+        instance::split(block, names, &mut checker, &mut instances);
+    }
+    checker.solve(&mut instances);
+
+    let mut diagnostics = early;
+    let error = |d: &Diagnostic| d.severity == Severity::Error;
+    if !diagnostics.iter().chain(&checker.diagnostics).any(error) {
+        checker.maps.report_unused(&mut checker.diagnostics);
+    }
+    for diagnostic in std::mem::take(&mut checker.diagnostics) {
+        // A block that has copies says everything once a copy.
+        if !diagnostics.contains(&diagnostic) {
+            diagnostics.push(diagnostic);
+        }
+    }
+    if diagnostics.iter().any(error) {
+        diagnostics.sort_by_key(|d| !error(d));
+        return Err(diagnostics);
+    }
+    let mut program = checker.program;
+    program.maps = checker.maps.finish();
+    program.blocks = instances.into_iter().filter_map(Instance::finish).collect();
+    program.config = settings.run.clone();
+    Ok(Checked { program, warnings: diagnostics })
+}
+
+/// An error about something that bpftrace has and rbtrace has not yet.
+fn unsupported(span: Span, what: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::error("unsupported", span, format!("{what}: not supported yet"))
+}
+
+/// What is known of the script, and where in it we are.
+struct Checker<'a> {
+    cx: &'a Context<'a>,
+    settings: &'a Settings,
+    /// Records, enums and probes; maps and blocks come at the end.
+    program: Program,
+    maps: MapTable,
+    /// Of this pass.
+    diagnostics: Vec<Diagnostic>,
+    /// Something was learnt in this pass.
+    changed: bool,
+    /// Something was not known in this pass.
+    unknown: bool,
+    /// Nothing more can be learnt: what is unknown is an error.
+    last: bool,
+    /// The instance whose block is being checked.
+    at: Instance,
+    /// Loops around this place.
+    loops: u32,
+}
+
+impl<'a> Checker<'a> {
+    fn new(cx: &'a Context<'a>, settings: &'a Settings) -> Self {
+        Self {
+            cx,
+            settings,
+            program: Program::default(),
+            maps: MapTable::new(cx.known_maps, settings.max_map_keys),
+            diagnostics: Vec::new(),
+            changed: false,
+            unknown: false,
+            last: false,
+            at: Instance::default(),
+            loops: 0,
+        }
+    }
+
+    /// Goes over all blocks until nothing new is learnt.
+    fn solve(&mut self, instances: &mut [Instance]) {
+        for _ in 0..MOST_PASSES {
+            self.pass(instances);
+            if self.changed {
+                continue;
+            }
+            if !self.unknown {
+                return;
+            }
+            // Maps that nothing but `@x++` or a condition mentions hold numbers.
+            if !self.maps.default_values() {
+                break;
+            }
+        }
+        self.last = true;
+        self.pass(instances);
+    }
+
+    fn pass(&mut self, instances: &mut [Instance]) {
+        self.diagnostics.clear();
+        self.changed = false;
+        self.unknown = false;
+        for instance in instances {
+            std::mem::swap(&mut self.at, instance);
+            self.at.begin_pass();
+            self.loops = 0;
+            self.block_of_probe();
+            std::mem::swap(&mut self.at, instance);
+        }
+    }
+
+    /// Reports an error.
+    fn error(&mut self, error: Diagnostic) -> Stop {
+        self.diagnostics.push(error);
+        Stop::Reported
+    }
+
+    /// Reports a warning.
+    fn warn(&mut self, warning: Diagnostic) {
+        self.diagnostics.push(warning);
+    }
+
+    /// Something is not known yet; `error` says what, if it stays so.
+    fn unknown(&mut self, error: impl FnOnce() -> Diagnostic) -> Stop {
+        self.unknown = true;
+        if self.last {
+            return self.error(error());
+        }
+        Stop::Unknown
+    }
+
+    /// An error if the kernel is older than the helper that something needs.
+    fn needs(&mut self, helper: &Helper, what: &str, span: Span) -> Typed<()> {
+        let kernel = self.cx.profile.kernel;
+        if kernel >= helper.since {
+            return Ok(());
+        }
+        Err(self.error(
+            Diagnostic::error("kernel-too-old", span, format!("Linux {kernel} cannot do {what}"))
+                .note(format!("the first kernel that can is {}", helper.since)),
+        ))
+    }
+
+    /// An error about something not built yet.
+    fn unsupported(&mut self, span: Span, what: impl std::fmt::Display) -> Stop {
+        self.error(unsupported(span, what))
+    }
+
+    /// Adds a record, or finds the same one.
+    fn record(&mut self, record: hir::Record) -> hir::RecordId {
+        let found = self.program.records.iter().position(|r| *r == record);
+        let index = found.unwrap_or_else(|| {
+            self.program.records.push(record);
+            self.program.records.len() - 1
+        });
+        hir::RecordId(index as u32)
+    }
+}

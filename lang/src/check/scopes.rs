@@ -1,0 +1,258 @@
+//! Variables and their scopes: every `$name` gets a name that is unique in its probe block, so
+//! that later steps need no scopes. A second `$x` becomes `$x#2`.
+//!
+//! A variable lives from its first assignment, or its `let`, to the end of the block that this
+//! is in. A name that is visible cannot be declared again.
+
+use std::collections::HashMap;
+
+use crate::ast::{Block, Expr, ExprKind, Ident, Probe, Stmt, StmtKind, Type, TypeKind, TypeOrExpr};
+use crate::diag::Diagnostic;
+use crate::resolve::did_you_mean;
+use crate::span::Span;
+
+/// A variable of a block.
+pub struct Variable {
+    /// Its unique name, without `$`.
+    pub unique: String,
+    /// Where it begins.
+    pub span: Span,
+    /// It does not exist, which has been reported.
+    pub undefined: bool,
+    assigned: bool,
+    /// It has been warned about.
+    reported: bool,
+}
+
+/// Renames the variables of a block, and returns them.
+pub fn rename(probe: &mut Probe, diagnostics: &mut Vec<Diagnostic>) -> Vec<Variable> {
+    let mut scopes = Scopes {
+        stack: vec![HashMap::new()],
+        variables: Vec::new(),
+        used: HashMap::new(),
+        asking: 0,
+        diagnostics,
+    };
+    if let Some(predicate) = &mut probe.predicate {
+        scopes.expr(predicate);
+    }
+    scopes.block(&mut probe.body);
+    scopes.finish()
+}
+
+struct Scopes<'a> {
+    /// Names of each scope, the innermost last; values index `variables`.
+    stack: Vec<HashMap<String, usize>>,
+    variables: Vec<Variable>,
+    /// How many variables had a name so far.
+    used: HashMap<String, u32>,
+    /// Depth of `sizeof` and the like, which do not read.
+    asking: u32,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Scopes<'_> {
+    fn find(&self, name: &str) -> Option<usize> {
+        self.stack.iter().rev().find_map(|scope| scope.get(name)).copied()
+    }
+
+    fn declare(&mut self, name: &str, span: Span, assigned: bool) -> usize {
+        let count = self.used.entry(name.to_owned()).or_default();
+        *count += 1;
+        let unique = if *count == 1 { name.to_owned() } else { format!("{name}#{count}") };
+        let index = self.variables.len();
+        self.variables.push(Variable { unique, span, undefined: false, assigned, reported: false });
+        if let Some(scope) = self.stack.last_mut() {
+            scope.insert(name.to_owned(), index);
+        }
+        index
+    }
+
+    fn unique(&self, index: usize) -> String {
+        self.variables.get(index).map(|v| v.unique.clone()).unwrap_or_default()
+    }
+
+    /// A `let` or a loop: declares a name that must not be visible yet.
+    fn introduce(&mut self, name: &mut Ident, assigned: bool) {
+        if let Some(first) = self.find(&name.name).and_then(|i| self.variables.get(i)) {
+            let error = Diagnostic::error(
+                "shadowed-variable",
+                name.span,
+                format!("${} is declared already", name.name),
+            )
+            .also(first.span, "here")
+            .help("choose another name: an inner block cannot have a variable of the same name");
+            self.diagnostics.push(error);
+        }
+        let index = self.declare(&name.name, name.span, assigned);
+        name.name = self.unique(index);
+    }
+
+    fn read(&mut self, name: &mut String, span: Span) {
+        match self.find(name) {
+            Some(index) => {
+                let known = self.variables.get(index).is_some_and(|v| v.assigned);
+                if !known && self.asking == 0 {
+                    self.diagnostics.push(Diagnostic::warning(
+                        "unassigned-variable",
+                        span,
+                        format!("${name} is used before it is assigned"),
+                    ));
+                    if let Some(variable) = self.variables.get_mut(index) {
+                        variable.reported = true;
+                    }
+                }
+                *name = self.unique(index);
+            }
+            None => {
+                let error = Diagnostic::error(
+                    "undefined-variable",
+                    span,
+                    format!("there is no variable ${name} here"),
+                );
+                let visible: Vec<String> =
+                    self.stack.iter().flat_map(|s| s.keys().map(|k| format!("${k}"))).collect();
+                let error = match self.used.contains_key(name) {
+                    true => error.note(
+                        "a variable of that name belongs to another block and ends with it",
+                    ),
+                    false => {
+                        did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
+                    }
+                };
+                self.diagnostics.push(error);
+                // Reported once.
+                let index = self.declare(name, span, true);
+                if let Some(variable) = self.variables.get_mut(index) {
+                    variable.undefined = true;
+                }
+                *name = self.unique(index);
+            }
+        }
+    }
+
+    fn block(&mut self, block: &mut Block) {
+        self.stack.push(HashMap::new());
+        for stmt in &mut block.stmts {
+            self.stmt(stmt);
+        }
+        if let Some(value) = &mut block.value {
+            self.expr(value);
+        }
+        self.stack.pop();
+    }
+
+    fn stmt(&mut self, stmt: &mut Stmt) {
+        match &mut stmt.kind {
+            StmtKind::Expr(e) | StmtKind::Discard(e) => self.expr(e),
+            StmtKind::Assign { target, op, value } => {
+                self.expr(value);
+                match &mut target.kind {
+                    ExprKind::Var(name) if op.is_none() => {
+                        let index = match self.find(name) {
+                            Some(index) => index,
+                            None => self.declare(name, target.span, true),
+                        };
+                        if let Some(variable) = self.variables.get_mut(index) {
+                            variable.assigned = true;
+                        }
+                        *name = self.unique(index);
+                    }
+                    _ => self.expr(target),
+                }
+            }
+            StmtKind::Let { name, ty, value } => {
+                if let Some(value) = value {
+                    self.expr(value);
+                }
+                if let Some(ty) = ty {
+                    self.ty(ty);
+                }
+                self.introduce(name, value.is_some());
+            }
+            StmtKind::If { cond, then, otherwise } => {
+                self.expr(cond);
+                self.block(then);
+                if let Some(otherwise) = otherwise {
+                    self.block(otherwise);
+                }
+            }
+            StmtKind::Unroll { count: e, body } | StmtKind::While { cond: e, body } => {
+                self.expr(e);
+                self.block(body);
+            }
+            StmtKind::ForMap { var, body, .. } => self.for_loop(var, body),
+            StmtKind::ForRange { var, start, end, body } => {
+                self.expr(start);
+                self.expr(end);
+                self.for_loop(var, body);
+            }
+            StmtKind::Return(value) => {
+                if let Some(value) = value {
+                    self.expr(value);
+                }
+            }
+            StmtKind::Block(block) => self.block(block),
+            StmtKind::Break | StmtKind::Continue | StmtKind::Import(_) => {}
+        }
+    }
+
+    fn for_loop(&mut self, var: &mut Ident, body: &mut Block) {
+        self.stack.push(HashMap::new());
+        self.introduce(var, true);
+        self.block(body);
+        self.stack.pop();
+    }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        match &mut expr.kind {
+            ExprKind::Var(name) => self.read(name, expr.span),
+            // The address of a variable may be there to assign it.
+            ExprKind::Unary { op: crate::ast::UnaryOp::AddressOf, operand } => {
+                self.asking += 1;
+                self.expr(operand);
+                self.asking -= 1;
+            }
+            ExprKind::SizeOf(of) | ExprKind::TypeInfo(of) | ExprKind::OffsetOf { of, .. } => {
+                self.type_or_expr(of);
+            }
+            ExprKind::TypeArg(ty) => self.ty(ty),
+            ExprKind::Cast { ty, operand } => {
+                self.ty(ty);
+                self.expr(operand);
+            }
+            ExprKind::Block(block) => self.block(block),
+            _ => super::walk::for_each_child(expr, &mut |child| self.expr(child)),
+        }
+    }
+
+    fn ty(&mut self, ty: &mut Type) {
+        match &mut ty.kind {
+            TypeKind::Array(elem, _) | TypeKind::Pointer(elem) => self.ty(elem),
+            TypeKind::TypeOf(of) => self.type_or_expr(of),
+            _ => {}
+        }
+    }
+
+    fn type_or_expr(&mut self, of: &mut TypeOrExpr) {
+        self.asking += 1;
+        match of {
+            TypeOrExpr::Type(ty) => self.ty(ty),
+            TypeOrExpr::Expr(expr) => self.expr(expr),
+        }
+        self.asking -= 1;
+    }
+
+    fn finish(self) -> Vec<Variable> {
+        for variable in &self.variables {
+            if !variable.assigned && !variable.reported {
+                self.diagnostics.push(Diagnostic::warning(
+                    "unassigned-variable",
+                    variable.span,
+                    format!("${} is never assigned", variable.unique),
+                ));
+            }
+        }
+        self.variables
+    }
+}

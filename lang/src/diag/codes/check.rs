@@ -1,0 +1,358 @@
+//! Codes of names, types and limits.
+
+use super::Code;
+
+/// The codes.
+pub const CODES: &[Code] = &[
+    Code {
+        name: "aggregate-as-value",
+        text: "\
+The map keeps more than one number: `hist`, `lhist` and `stats` have no single value that could be
+printed with %d, compared or stored.
+
+    @h = hist(arg2); $x = @h;         # wrong
+    @h = hist(arg2); print(@h);       # right
+
+`count`, `sum`, `min`, `max` and `avg` do have one: the number over all CPUs.",
+    },
+    Code {
+        name: "aggregate-not-assigned",
+        text: "\
+`count()`, `sum()`, `hist()` and their kin add to a map. They stand alone on the right of an
+assignment to one, and nowhere else.
+
+    $n = count();                     # wrong
+    @n = count();                     # right",
+    },
+    Code {
+        name: "argument-count",
+        text: "\
+A function was called with too few or too many arguments. The help line shows how it is called.",
+    },
+    Code {
+        name: "argument-range",
+        text: "\
+An argument is a number that the function cannot take. The message names the limits.",
+    },
+    Code {
+        name: "argument-type",
+        text: "\
+An argument is of a type that the function cannot take. The message says which type was expected
+and which was found.
+
+    printf(\"%d\", strlen(arg0));       # wrong: arg0 is an address
+    printf(\"%d\", strlen(str(arg0)));  # right",
+    },
+    Code {
+        name: "bad-cast",
+        text: "\
+There is no conversion between these two types. Integers, truth values and pointers convert into each
+other; texts only into longer texts.",
+    },
+    Code {
+        name: "bad-condition",
+        text: "\
+A condition is a truth value, a number or a pointer; the last two are true unless they are 0.
+
+    if (comm) { }                     # wrong
+    if (comm == \"bash\") { }           # right",
+    },
+    Code {
+        name: "bad-format",
+        text: "\
+The format of `printf` has a conversion that is not known here. These are: %d %i %u %o %x %X %c %p %s,
+%r %rx %rh for the result of buf(), and %gr for allocation flags.",
+    },
+    Code {
+        name: "bad-index",
+        text: "\
+Arrays, pointers and tuples have elements, and a number says which. The index of an array must lie
+within it; that of a tuple must be a literal, since its members are of different types.",
+    },
+    Code {
+        name: "bad-map-key",
+        text: "\
+A key is stored, so it cannot be something that is only valid while the probe runs, such as the whole
+record of a tracepoint or the context. Use members of it.",
+    },
+    Code {
+        name: "bad-member",
+        text: "\
+Only records and tuples have members. Those of a tuple are numbered from 0: `$t.0`.",
+    },
+    Code {
+        name: "bad-operand",
+        text: "\
+The operator does not work on values of these types. Arithmetic takes numbers; `+` and `-` also take a
+pointer and a number; texts and tuples can be compared by `==` and `!=` only.",
+    },
+    Code {
+        name: "bad-return",
+        text: "\
+A probe can only return a number, for kinds of probe to which it means something: `return XDP_DROP;`.",
+    },
+    Code {
+        name: "builtin-not-here",
+        text: "\
+The probe has no such thing. A return probe has no arguments, only an entry probe has; a packet arrives
+while any process may be running, so an xdp probe has no pid.
+
+    kretprobe:vfs_read { print(arg0); }                           # wrong
+    kprobe:vfs_read { @arg0[tid] = arg0; }                        # right: keep it
+    kretprobe:vfs_read { print(@arg0[tid]); delete(@arg0, tid); }",
+    },
+    Code {
+        name: "discarded-value",
+        text: "\
+A value is computed and dropped. If that is meant, write `_ = ` in front of it.
+
+    has_key(@x, 1);                   # a warning
+    _ = has_key(@x, 1);               # none",
+    },
+    Code {
+        name: "division-by-zero",
+        text: "\
+The divisor is the literal 0. A divisor that only turns out to be 0 at run time gives 0.",
+    },
+    Code {
+        name: "duplicate-map",
+        text: "A map is declared twice.",
+    },
+    Code {
+        name: "format-arguments",
+        text: "\
+Each conversion of a format takes one value, and each value needs a conversion.
+
+    printf(\"%s %d\", comm);            # wrong
+    printf(\"%s %d\", comm, pid);       # right",
+    },
+    Code {
+        name: "format-mismatch",
+        text: "\
+A conversion cannot print a value of this type. %d, %u, %x, %c and %p take numbers; %r takes the result
+of buf(); %s takes everything.",
+    },
+    Code {
+        name: "jump-outside-loop",
+        text: "\
+`break` and `continue` belong to the loop around them. There is none. `return` ends the whole probe.",
+    },
+    Code {
+        name: "kernel-too-old",
+        text: "\
+The kernel that the script is compiled for lacks what this needs. The note says which kernel is the first
+that has it.",
+    },
+    Code {
+        name: "literal-overflow",
+        text: "\
+Arithmetic on literals is done when the script is compiled, and its result does not fit into 64 bits.",
+    },
+    Code {
+        name: "literal-range",
+        text: "\
+A literal is no value of the type that the variable was declared with.
+
+    let $x: uint8 = 300;              # wrong
+    let $x: uint8 = (uint8)300;       # right: 44",
+    },
+    Code {
+        name: "lossy-conversion",
+        text: "\
+A number is stored where not all numbers of its type can be stored: a signed one into an unsigned, or a
+longer into a shorter. A cast says that it is meant, and silences the warning.",
+    },
+    Code {
+        name: "map-key-mismatch",
+        text: "\
+All keys of a map are of one type, which its uses together decide. Integers of different sizes join, and
+so do texts of different lengths; a number and a text do not, nor do keys of different numbers of parts.
+
+    @x[pid] = 1; @x[comm] = 2;        # wrong",
+    },
+    Code {
+        name: "map-kind-mismatch",
+        text: "\
+The kind that a map was declared with does not fit what it is used for: `count()` and its kin keep a value for
+each CPU, so they need percpuhash or percpulruhash; everything else needs hash or lruhash.",
+    },
+    Code {
+        name: "map-size",
+        text: "A map is declared with the number of its entries: a literal above 0.",
+    },
+    Code {
+        name: "map-value-mismatch",
+        text: "\
+All values of a map are of one type, which its uses together decide. A map that counts can only be counted
+with.
+
+    @x = 1; @x = \"one\";               # wrong
+    @x = count(); @x = 1;             # wrong",
+    },
+    Code {
+        name: "map-with-key",
+        text: "\
+A map either has keys everywhere or nowhere. This one was used with a key before.
+
+    @x[pid] = 1; print(@x + 1);       # wrong
+    @x[pid] = 1; print(@x[pid] + 1);  # right",
+    },
+    Code {
+        name: "map-without-key",
+        text: "\
+A map either has keys everywhere or nowhere. This one was used without a key before.
+
+    @x = 1; @x[pid] = 1;              # wrong",
+    },
+    Code {
+        name: "never-stored",
+        text: "\
+The map is read but nothing ever stores anything in it, so it is always 0. Perhaps its name is misspelt.",
+    },
+    Code {
+        name: "no-command",
+        text: "`cpid` is the process that -c starts. There is none, so it is 0.",
+    },
+    Code {
+        name: "no-value",
+        text: "\
+A function that only does something, such as `printf`, stands where a value is needed.",
+    },
+    Code {
+        name: "not-a-literal",
+        text: "\
+This must be known when the script is compiled: a literal, or arithmetic on literals.
+
+    @h = lhist(arg2, 0, $max, 10);    # wrong
+    @h = lhist(arg2, 0, 1000, 10);    # right",
+    },
+    Code {
+        name: "not-text",
+        text: "\
+A format, and what else user space prints as it stands, must be UTF-8 text.",
+    },
+    Code {
+        name: "shadowed-variable",
+        text: "\
+A variable lives to the end of the block in which it was first assigned or declared. Until then no other
+variable can have its name, not even in an inner block.",
+    },
+    Code {
+        name: "string-cut",
+        text: "\
+A text is longer than texts may be, and is cut. The limit is the setting `max_strlen`: in the config block
+of the script, or as BPFTRACE_MAX_STRLEN in the environment.",
+    },
+    Code {
+        name: "string-too-long",
+        text: "\
+A text does not fit. Texts as a whole are limited by the setting `max_strlen`; a variable that was declared
+with a length, such as `let $x: string[16]`, by that.",
+    },
+    Code {
+        name: "type-mismatch",
+        text: "\
+Two types that should be the same are not. A variable keeps the type of its first assignment, both values of
+`? :` must be of one type, and a range goes from one integer to another.
+
+    $x = 1; $x = \"one\";               # wrong",
+    },
+    Code {
+        name: "unassigned-variable",
+        text: "\
+A variable is read before anything was assigned to it, or nothing is ever assigned to it. It is 0.",
+    },
+    Code {
+        name: "undefined-map",
+        text: "\
+The map is used as a whole but never with a value. Perhaps its name is misspelt.",
+    },
+    Code {
+        name: "undefined-variable",
+        text: "\
+There is no variable of this name here. A variable lives to the end of the block in which it was first
+assigned; to use it after that block, declare it before.
+
+    if (pid) { $x = 1; } print($x);                 # wrong
+    let $x; if (pid) { $x = 1; } print($x);         # right",
+    },
+    Code {
+        name: "unknown-clock",
+        text: "\
+nsecs() takes the name of a clock: `boot` (the default), `monotonic` or `tai`.",
+    },
+    Code {
+        name: "unknown-field",
+        text: "\
+The record has no field of this name. `rbtrace -lv PROBE` lists its fields.",
+    },
+    Code {
+        name: "unknown-function",
+        text: "\
+There is no function of this name. Macros must be defined in the script or imported.",
+    },
+    Code {
+        name: "unknown-identifier",
+        text: "\
+The name is no builtin, no constant and no macro. Variables begin with `$`, maps with `@`, texts stand in
+quotes.",
+    },
+    Code {
+        name: "unknown-map-kind",
+        text: "A map can be declared as hash, lruhash, percpuhash or percpulruhash.",
+    },
+    Code {
+        name: "unknown-register",
+        text: "\
+The processor has no register of this name. Names are those of struct pt_regs: `ip`, `sp`, `ax`, `r8`.",
+    },
+    Code {
+        name: "unknown-stack-mode",
+        text: "A stack prints as `bpftrace`, `perf`, `raw` or `build_id`.",
+    },
+    Code {
+        name: "unknown-symbol",
+        text: "\
+The kernel has no symbol of this name, or hides addresses from this user.",
+    },
+    Code {
+        name: "unknown-type",
+        text: "\
+There is no type of this name. Integers are int8 to int64 and uint8 to uint64; C's names work too.",
+    },
+    Code {
+        name: "unreachable",
+        text: "\
+What follows `return`, `exit()`, `break` or `continue` in a block is never run.",
+    },
+    Code {
+        name: "unreadable-field",
+        text: "\
+The first 8 bytes of a tracepoint's record, the fields common_*, are closed to programs.",
+    },
+    Code {
+        name: "unresolved-type",
+        text: "\
+Nothing in the script says what type the variable is of: it is never assigned. Declare it with a type:
+`let $x: uint64;`.",
+    },
+    Code {
+        name: "unroll-count",
+        text: "\
+The body of `unroll` is copied, so the number of copies must be known when the script is compiled, and is
+limited to 100. `for ($i : 0..n)` has neither limit.",
+    },
+    Code {
+        name: "unsafe-needed",
+        text: "\
+This can harm the machine or what runs on it, so it must be allowed with --unsafe on the command line.",
+    },
+    Code {
+        name: "unsupported",
+        text: "bpftrace has this; rbtrace has not yet.",
+    },
+    Code {
+        name: "unused-map",
+        text: "A map is declared but not used.",
+    },
+];

@@ -1,0 +1,96 @@
+//! Codes of attach points and settings.
+
+use super::Code;
+
+/// The codes.
+pub const CODES: &[Code] = &[
+    Code {
+        name: "attach-point-form",
+        text: "\
+An attach point has parts between colons, and each kind of probe its own. The message shows the forms of
+this kind.
+
+    kprobe:vfs_read+4                # a function, and an offset into it
+    uprobe:/bin/bash:readline        # a program, and a function in it
+    interval:s:1                     # a unit and a number; or interval:1s
+    tracepoint:syscalls:sys_enter_openat",
+    },
+    Code {
+        name: "bad-setting",
+        text: "\
+The value of a setting is of the wrong kind or out of range. The message says what is expected.",
+    },
+    Code {
+        name: "bypassed-function",
+        text: "\
+The function exists and can be probed, but newer kernels hardly call it: its work is done by the function
+that the help line names.",
+    },
+    Code {
+        name: "no-attach-points",
+        text: "A probe block is attached to something; this one names nothing.",
+    },
+    Code {
+        name: "no-format",
+        text: "\
+The fields of a tracepoint are read from its format file, /sys/kernel/tracing/events/CATEGORY/NAME/format.
+It cannot be read here: tracefs is not mounted, or closed to this user.",
+    },
+    Code {
+        name: "no-match",
+        text: "A wildcard matches nothing. `rbtrace -l PATTERN` lists what there is.",
+    },
+    Code {
+        name: "no-probe-list",
+        text: "\
+A wildcard needs the list of what can be probed, and that cannot be read here. Kernel functions are listed in
+/sys/kernel/tracing/available_filter_functions, tracepoints in /sys/kernel/tracing/events.",
+    },
+    Code {
+        name: "too-many-probes",
+        text: "\
+The script attaches to more places than allowed. Each takes time to attach and to detach, and slows down
+what it is on. The setting `max_probes` (BPFTRACE_MAX_PROBES in the environment) raises the limit.",
+    },
+    Code {
+        name: "unknown-binary",
+        text: "\
+There is no such program or library, or it is not an ELF file. A name without a slash is looked for in PATH,
+then among the libraries that the dynamic linker knows: `libc` finds libc.so.6.",
+    },
+    Code {
+        name: "unknown-interface",
+        text: "There is no network interface of this name. `ip link` lists them.",
+    },
+    Code {
+        name: "unknown-kernel-function",
+        text: "\
+The kernel has no function of this name that can be probed. It may have been inlined, be marked as not to be
+traced, or belong to a module that is not loaded. `rbtrace -l 'kprobe:*NAME*'` searches.",
+    },
+    Code {
+        name: "unknown-probe-kind",
+        text: "There is no kind of probe of this name.",
+    },
+    Code {
+        name: "unknown-setting",
+        text: "\
+There is no setting of this name. Names are those of the environment variables without their prefix, in
+lower case: BPFTRACE_MAX_STRLEN is `max_strlen`.",
+    },
+    Code {
+        name: "unknown-tracepoint",
+        text: "\
+The kernel has no such tracepoint. `rbtrace -l 'tracepoint:*NAME*'` searches.",
+    },
+    Code {
+        name: "unknown-user-function",
+        text: "\
+The program or library has no function of this name in its symbol table. A file without symbols can be
+probed by address: `uprobe:FILE:0x1234`.",
+    },
+    Code {
+        name: "unsupported-probe-kind",
+        text: "bpftrace has this kind of probe; rbtrace has not yet.",
+    },
+];

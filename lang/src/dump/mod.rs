@@ -1,0 +1,4 @@
+//! What each stage made, to read.
+
+pub mod ast;
+pub mod hir;

@@ -1,0 +1,123 @@
+//! Walks over the typed program.
+
+use super::{Action, Call, Expr, ExprKind, LocalId, Stmt, StmtKind};
+
+/// Calls `f` for every variable that statements mention, loops' own variables among them.
+pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
+    for stmt in stmts {
+        if let StmtKind::Set { local, .. }
+        | StmtKind::ForMap { local, .. }
+        | StmtKind::ForRange { local, .. } = &stmt.kind
+        {
+            f(*local);
+        }
+        for block in blocks(stmt) {
+            each_local(block, f);
+        }
+        for expr in operands(stmt) {
+            locals_of(expr, f);
+        }
+    }
+}
+
+fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
+    match &expr.kind {
+        ExprKind::Local(local) | ExprKind::LocalStep { local, .. } => f(*local),
+        ExprKind::Block { stmts, .. } => each_local(stmts, f),
+        _ => {}
+    }
+    for part in parts(expr) {
+        locals_of(part, f);
+    }
+}
+
+/// Statements inside a statement.
+pub fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
+    match &stmt.kind {
+        StmtKind::If { then, otherwise, .. } => vec![then, otherwise],
+        StmtKind::While { body, .. }
+        | StmtKind::ForRange { body, .. }
+        | StmtKind::ForMap { body, .. } => vec![body],
+        StmtKind::Block(stmts) => vec![stmts],
+        _ => Vec::new(),
+    }
+}
+
+/// Expressions right under a statement.
+pub fn operands(stmt: &Stmt) -> Vec<&Expr> {
+    match &stmt.kind {
+        StmtKind::Expr(e) => vec![e],
+        StmtKind::Set { value, .. } => vec![value],
+        StmtKind::MapSet { key, value, .. } | StmtKind::MapModify { key, value, .. } => {
+            key.iter().chain([value]).collect()
+        }
+        StmtKind::Aggregate { key, value, .. } => key.iter().chain(value).collect(),
+        StmtKind::If { cond, .. } | StmtKind::While { cond, .. } => vec![cond],
+        StmtKind::ForRange { start, end, .. } => vec![start, end],
+        StmtKind::Return(value) => value.iter().collect(),
+        StmtKind::Action(action) => arguments(action),
+        StmtKind::ForMap { .. } | StmtKind::Break | StmtKind::Continue | StmtKind::Block(_) => {
+            Vec::new()
+        }
+    }
+}
+
+fn arguments(action: &Action) -> Vec<&Expr> {
+    match action {
+        Action::Printf { args, .. }
+        | Action::Errorf { args, .. }
+        | Action::Cat { args, .. }
+        | Action::System { args, .. } => args.iter().collect(),
+        Action::PrintValue(value) => vec![value],
+        Action::PrintEntry { key, value, .. } => [key].into_iter().chain(value).collect(),
+        Action::Exit(code) => code.iter().collect(),
+        Action::Join { list, .. } => vec![list],
+        Action::PrintMap { .. } | Action::Clear(_) | Action::Zero(_) | Action::Time(_) => {
+            Vec::new()
+        }
+    }
+}
+
+/// Expressions right under an expression; the statements of a block are not among them.
+pub fn parts(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::MapGet { key, .. }
+        | ExprKind::AggregateGet { key, .. }
+        | ExprKind::MapStep { key, .. } => key.iter().map(|k| &**k).collect(),
+        ExprKind::Unary { operand, .. } | ExprKind::Cast(operand) | ExprKind::Load(operand) => {
+            vec![operand]
+        }
+        ExprKind::Binary { left, right, .. }
+        | ExprKind::Same { left, right, .. }
+        | ExprKind::Logic { left, right, .. } => vec![left, right],
+        ExprKind::Ternary { cond, then, otherwise } => vec![cond, then, otherwise],
+        ExprKind::Field { base, .. } => vec![base],
+        ExprKind::Index { base, index } => vec![base, index],
+        ExprKind::Tuple(values) => values.iter().collect(),
+        ExprKind::Call(call) => call_arguments(call),
+        ExprKind::Block { value, .. } => vec![value],
+        ExprKind::Int(_)
+        | ExprKind::Str(_)
+        | ExprKind::Local(_)
+        | ExprKind::Builtin(_)
+        | ExprKind::ProbeIs(_)
+        | ExprKind::TracepointRecord
+        | ExprKind::LocalStep { .. } => Vec::new(),
+    }
+}
+
+fn call_arguments(call: &Call) -> Vec<&Expr> {
+    match call {
+        Call::Str { ptr, len } => [ptr].into_iter().chain(len).collect(),
+        Call::Buf { ptr, len } => vec![ptr, len],
+        Call::HasKey { key, .. } => vec![key],
+        Call::Delete { key, .. } => key.iter().collect(),
+        Call::StrLen(e) | Call::Bswap(e) | Call::Strftime(e) | Call::Mark(e) | Call::MacAddr(e) => {
+            vec![e]
+        }
+        Call::Strncmp { left, right, .. } => vec![left, right],
+        Call::StrContains { haystack, needle } => vec![haystack, needle],
+        Call::Ntop { family, addr } => family.iter().chain([addr]).collect(),
+        Call::MapLen(_) | Call::Stack | Call::Register { .. } => Vec::new(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Settings: the config block and the environment variables that override it.
+
+use rbtrace_probes_ebpf::plan::{self, MissingProbes};
+use rbtrace_probes_ebpf::types::StackMode;
+
+use crate::ast::{ConfigEntry, ConfigValue};
+use crate::diag::Diagnostic;
+
+/// Settings of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of strings made by `str()`, their NUL included, and of `buf()`.
+    pub max_strlen: u32,
+    /// Entries of a map that is not declared.
+    pub max_map_keys: u32,
+    /// Attach points of the whole script.
+    pub max_probes: u64,
+    /// How stacks print that do not say.
+    pub stack_mode: StackMode,
+    /// Settings that matter at run time.
+    pub run: plan::Config,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_strlen: 1024,
+            max_map_keys: 4096,
+            max_probes: 1024,
+            stack_mode: StackMode::Bpftrace,
+            run: plan::Config::default(),
+        }
+    }
+}
+
+/// Largest string that a value may be, in bytes: what fits into one element of a per-CPU array.
+pub const MAX_STRLEN_LIMIT: u64 = 32 * 1024 - 64;
+
+/// A value as given: a word or text from a script, or an environment variable.
+enum Given<'a> {
+    Int(u64),
+    Text(&'a str),
+}
+
+/// Sets a setting; the error says what is expected.
+type Set = fn(&mut Settings, &Given<'_>) -> Result<(), String>;
+
+/// Every setting. Those that change nothing here are accepted, so that scripts that use them run.
+const TABLE: &[(&str, Set)] = &[
+    ("max_strlen", |s, v| {
+        s.max_strlen = int(v, 1, MAX_STRLEN_LIMIT)? as u32;
+        Ok(())
+    }),
+    ("max_map_keys", |s, v| {
+        s.max_map_keys = int(v, 1, u64::from(u32::MAX))? as u32;
+        Ok(())
+    }),
+    ("max_probes", |s, v| int(v, 1, u64::MAX).map(|n| s.max_probes = n)),
+    ("max_cat_bytes", |s, v| int(v, 1, u64::MAX).map(|n| s.run.max_cat_bytes = n)),
+    ("stack_mode", |s, v| {
+        s.stack_mode = match text(v) {
+            "bpftrace" => StackMode::Bpftrace,
+            "perf" => StackMode::Perf,
+            "raw" => StackMode::Raw,
+            "build_id" => StackMode::BuildId,
+            _ => return Err("bpftrace, perf, raw or build_id".into()),
+        };
+        Ok(())
+    }),
+    ("missing_probes", |s, v| {
+        s.run.missing_probes = match text(v) {
+            "error" => MissingProbes::Error,
+            "warn" => MissingProbes::Warn,
+            "ignore" => MissingProbes::Ignore,
+            _ => return Err("error, warn or ignore".into()),
+        };
+        Ok(())
+    }),
+    ("print_maps_on_exit", |s, v| boolean(v).map(|b| s.run.print_maps_on_exit = b)),
+    ("str_trunc_trailer", |s, v| {
+        s.run.str_trunc_trailer = match v {
+            Given::Int(n) => n.to_string(),
+            Given::Text(t) => (*t).to_owned(),
+        };
+        Ok(())
+    }),
+    ("license", |s, v| {
+        if !LICENSES.contains(&text(v)) {
+            return Err(format!("one of {}", LICENSES.join(", ")));
+        }
+        s.run.license = text(v).to_owned();
+        Ok(())
+    }),
+    ("cache_user_symbols", |_, v| match text(v) {
+        "PER_PID" | "PER_PROGRAM" | "NONE" => Ok(()),
+        _ => Err("PER_PID, PER_PROGRAM or NONE".into()),
+    }),
+    ("cpp_demangle", |_, v| boolean(v).map(drop)),
+    ("lazy_symbolication", |_, v| boolean(v).map(drop)),
+    ("use_blazesym", |_, v| boolean(v).map(drop)),
+    ("show_debug_info", |_, v| boolean(v).map(drop)),
+    ("log_size", |_, v| int(v, 0, u64::MAX).map(drop)),
+    ("max_bpf_progs", |_, v| int(v, 0, u64::MAX).map(drop)),
+    ("on_stack_limit", |_, v| int(v, 0, u64::MAX).map(drop)),
+    ("perf_rb_pages", |_, v| int(v, 0, u64::MAX).map(drop)),
+    ("unstable_import", |_, v| unstable(v)),
+    ("unstable_import_statement", |_, v| unstable(v)),
+    ("unstable_map_decl", |_, v| unstable(v)),
+    ("unstable_macro", |_, v| unstable(v)),
+    ("unstable_tseries", |_, v| unstable(v)),
+    ("unstable_typeinfo", |_, v| unstable(v)),
+    ("unstable_addr", |_, v| unstable(v)),
+    ("unstable_dw_ustack", |_, v| unstable(v)),
+];
+
+/// Licences that the kernel takes for compatible with the GPL (include/linux/license.h).
+const LICENSES: &[&str] = &[
+    "GPL",
+    "GPL v2",
+    "GPL and additional rights",
+    "Dual BSD/GPL",
+    "Dual MIT/GPL",
+    "Dual MPL/GPL",
+];
+
+/// The settings of a script: defaults, then the config block, then `env`.
+///
+/// `env` holds `BPFTRACE_NAME` and `RBTRACE_NAME` variables; those that name no setting are none
+/// of our business.
+pub fn read(
+    entries: &[ConfigEntry],
+    env: &[(String, String)],
+    errors: &mut Vec<Diagnostic>,
+) -> Settings {
+    let mut settings = Settings::default();
+    for entry in entries {
+        let name = canonical(&entry.name.name);
+        let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else {
+            let error = Diagnostic::error(
+                "unknown-setting",
+                entry.name.span,
+                format!("there is no setting `{}`", entry.name.name),
+            );
+            errors.push(super::did_you_mean(error, &name, TABLE.iter().map(|(n, _)| *n)));
+            continue;
+        };
+        let given = match &entry.value {
+            ConfigValue::Int(n) => Given::Int(*n),
+            ConfigValue::Str(t) | ConfigValue::Word(t) => Given::Text(t),
+        };
+        if let Err(expected) = set(&mut settings, &given) {
+            errors.push(
+                Diagnostic::error(
+                    "bad-setting",
+                    entry.span,
+                    format!("this is no value for `{name}`"),
+                )
+                .label(format!("expected {expected}")),
+            );
+        }
+    }
+    for (variable, value) in env {
+        let Some(name) = env_name(variable) else { continue };
+        let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else { continue };
+        if let Err(expected) = set(&mut settings, &Given::Text(value)) {
+            errors.push(Diagnostic::error(
+                "bad-setting",
+                Default::default(),
+                format!("environment variable {variable}: expected {expected}, found `{value}`"),
+            ));
+        }
+    }
+    settings
+}
+
+/// The lower-case name without the prefix of environment variables.
+fn canonical(name: &str) -> String {
+    env_name(name).unwrap_or_else(|| name.to_ascii_lowercase())
+}
+
+fn env_name(variable: &str) -> Option<String> {
+    let upper = variable.to_ascii_uppercase();
+    let name = upper.strip_prefix("BPFTRACE_").or_else(|| upper.strip_prefix("RBTRACE_"))?;
+    Some(name.to_ascii_lowercase())
+}
+
+fn text<'a>(given: &Given<'a>) -> &'a str {
+    match given {
+        Given::Int(_) => "",
+        Given::Text(text) => text,
+    }
+}
+
+fn int(given: &Given<'_>, min: u64, max: u64) -> Result<u64, String> {
+    let n = match given {
+        Given::Int(n) => Some(*n),
+        Given::Text(text) => super::number(text),
+    };
+    n.filter(|n| (min..=max).contains(n)).ok_or_else(|| match max {
+        u64::MAX => format!("a number of at least {min}"),
+        _ => format!("a number from {min} to {max}"),
+    })
+}
+
+fn boolean(given: &Given<'_>) -> Result<bool, String> {
+    match given {
+        Given::Int(n) => Ok(*n != 0),
+        Given::Text("1" | "true") => Ok(true),
+        Given::Text("0" | "false") => Ok(false),
+        Given::Text(_) => Err("true or false".into()),
+    }
+}
+
+fn unstable(given: &Given<'_>) -> Result<(), String> {
+    match text(given) {
+        "error" | "warn" | "enable" => Ok(()),
+        _ => Err("error, warn or enable".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_wins() {
+        let env = [("BPFTRACE_MAX_STRLEN".to_owned(), "64".to_owned())];
+        let mut errors = Vec::new();
+        let settings = read(&[], &env, &mut errors);
+        assert_eq!(settings.max_strlen, 64);
+        let env = [("BPFTRACE_MAX_STRLEN".to_owned(), "lots".to_owned())];
+        read(&[], &env, &mut errors);
+        assert_eq!(errors.len(), 1);
+    }
+}

@@ -1,0 +1,111 @@
+//! A machine made of tables, the same everywhere.
+
+use rbtrace_lang::catalog::{Catalog, DataLoc, TracepointField, TracepointFormat, TypeSource};
+use rbtrace_probes_ebpf::types::{Field, Type};
+
+/// Some functions, tracepoints, programs and interfaces.
+#[derive(Default)]
+pub struct Machine {
+    /// As given by `-p`.
+    pub pid: Option<u32>,
+}
+
+const FUNCTIONS: &[&str] =
+    &["do_nanosleep", "do_sys_open", "do_sys_openat2", "vfs_open", "vfs_read", "vfs_write"];
+const TRACEPOINTS: &[(&str, &str)] = &[
+    ("sched", "sched_process_exec"),
+    ("sched", "sched_switch"),
+    ("syscalls", "sys_enter_open"),
+    ("syscalls", "sys_enter_openat"),
+    ("syscalls", "sys_exit_openat"),
+];
+const USER_FUNCTIONS: &[&str] = &["main", "malloc", "readline", "work"];
+
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((head, tail)) => {
+            text.len() >= head.len() + tail.len() && text.starts_with(head) && text.ends_with(tail)
+        }
+        None => pattern == text,
+    }
+}
+
+fn select(pattern: &str, from: &[&str]) -> Vec<String> {
+    from.iter().filter(|name| matches(pattern, name)).map(|name| (*name).to_owned()).collect()
+}
+
+impl Catalog for Machine {
+    fn kernel_functions(&self, _: Option<&str>, pattern: &str) -> Option<Vec<String>> {
+        Some(select(pattern, FUNCTIONS))
+    }
+    fn tracepoints(&self, category: &str, pattern: &str) -> Option<Vec<(String, String)>> {
+        let found = TRACEPOINTS.iter().filter(|(c, n)| matches(category, c) && matches(pattern, n));
+        Some(found.map(|(c, n)| ((*c).to_owned(), (*n).to_owned())).collect())
+    }
+    fn binaries(&self, pattern: &str) -> Vec<String> {
+        match pattern {
+            "bash" | "/bin/bash" => vec!["/bin/bash".into()],
+            "libc" => vec!["/lib/libc.so.6".into()],
+            "/bin/*" => vec!["/bin/bash".into(), "/bin/dash".into()],
+            _ => Vec::new(),
+        }
+    }
+    fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
+        Some(select(pattern, USER_FUNCTIONS))
+    }
+    fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
+        Some(select(pattern, &["eth0", "lo"]))
+    }
+    fn kernel_symbol(&self, name: &str) -> Option<u64> {
+        (name == "jiffies").then_some(0xffff_ffff_8220_0000)
+    }
+    fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+    fn cpid(&self) -> Option<u32> {
+        None
+    }
+}
+
+fn field(name: &str, offset: u32, ty: Type, c_type: &str) -> TracepointField {
+    let field = Field { name: name.into(), offset, ty, bits: None };
+    TracepointField { field, c_type: c_type.into(), data_loc: None }
+}
+
+fn int(size: u8, signed: bool) -> Type {
+    Type::Int { size, signed }
+}
+
+impl TypeSource for Machine {
+    fn tracepoint(&self, _: &str, name: &str) -> Option<TracepointFormat> {
+        let mut fields = vec![
+            field("common_type", 0, int(2, false), "unsigned short"),
+            field("common_pid", 4, int(4, true), "int"),
+        ];
+        match name {
+            "sys_enter_open" => fields.extend([
+                field("__syscall_nr", 8, int(4, true), "int"),
+                field("filename", 16, Type::Ptr, "const char *"),
+                field("flags", 24, int(8, true), "int"),
+            ]),
+            "sys_enter_openat" => fields.extend([
+                field("__syscall_nr", 8, int(4, true), "int"),
+                field("dfd", 16, int(8, true), "int"),
+                field("filename", 24, Type::Ptr, "const char *"),
+                field("flags", 32, int(8, true), "int"),
+            ]),
+            "sys_exit_openat" => fields.push(field("ret", 16, int(8, true), "long")),
+            "sched_switch" => fields.extend([
+                field("prev_comm", 8, Type::Str { size: 16 }, "char[16]"),
+                field("prev_pid", 24, int(4, true), "pid_t"),
+            ]),
+            "sched_process_exec" => {
+                let mut name = field("filename", 8, int(4, false), "__data_loc char[]");
+                name.data_loc = Some(DataLoc::Record);
+                fields.push(name);
+            }
+            _ => return None,
+        }
+        Some(TracepointFormat { fields })
+    }
+}

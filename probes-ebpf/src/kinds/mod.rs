@@ -1,0 +1,222 @@
+//! The probe kinds, a file each: names, program type, context and what is allowed in it.
+//!
+//! To add a kind, write its file with a [`KindSpec`] and add it to [`ProbeKind`] and
+//! [`ProbeKind::spec`]; nothing else in this crate knows kinds by name.
+
+mod begin_end;
+mod kprobe;
+mod timer;
+mod tracepoint;
+mod uprobe;
+mod xdp;
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Arch;
+
+/// A kind of probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeKind {
+    /// `begin`: once, at the start.
+    Begin,
+    /// `end`: once, at the end.
+    End,
+    /// `interval`: at a fixed interval, on one CPU.
+    Interval,
+    /// `profile`: at a fixed interval, on every CPU.
+    Profile,
+    /// `kprobe`: entry of a kernel function, or an instruction in it.
+    Kprobe,
+    /// `kretprobe`: return of a kernel function.
+    Kretprobe,
+    /// `tracepoint`: a static tracepoint of the kernel.
+    Tracepoint,
+    /// `uprobe`: entry of a user function, or an instruction in it.
+    Uprobe,
+    /// `uretprobe`: return of a user function.
+    Uretprobe,
+    /// `xdp`: a packet that arrives on an interface.
+    Xdp,
+}
+
+/// The kernel's program types that probes use (`enum bpf_prog_type` in linux/bpf.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgramType {
+    /// `BPF_PROG_TYPE_KPROBE`, of uprobes too
+    Kprobe = 2,
+    /// `BPF_PROG_TYPE_TRACEPOINT`
+    Tracepoint = 5,
+    /// `BPF_PROG_TYPE_XDP`
+    Xdp = 6,
+    /// `BPF_PROG_TYPE_PERF_EVENT`
+    PerfEvent = 7,
+    /// `BPF_PROG_TYPE_RAW_TRACEPOINT`
+    RawTracepoint = 17,
+}
+
+/// What the context pointer of a program points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// `struct pt_regs`: see [`KindSpec::argument`].
+    Registers,
+    /// The record of the tracepoint's format file; the first 8 bytes may not be read.
+    TracepointRecord,
+    /// `struct bpf_perf_event_data`, which begins with `struct pt_regs`.
+    PerfEvent,
+    /// `struct xdp_md`.
+    Xdp,
+    /// Nothing that a script can read.
+    Opaque,
+}
+
+/// The address space that pointers found in the context point into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PointerSpace {
+    /// Kernel memory.
+    Kernel,
+    /// Memory of the current process.
+    User,
+    /// Either: decided at run time from the address.
+    Unknown,
+}
+
+/// A named integer that a program may return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// The kernel's name: `XDP_DROP`.
+    pub name: &'static str,
+    /// What the program returns.
+    pub value: i64,
+}
+
+/// What programs of one kind look like.
+#[derive(Debug)]
+pub struct KindSpec {
+    /// The kind.
+    pub kind: ProbeKind,
+    /// Name in scripts and in listings.
+    pub name: &'static str,
+    /// Other names in scripts, the short one first.
+    pub aliases: &'static [&'static str],
+    /// One line for listings and help.
+    pub about: &'static str,
+    /// Forms of the attach point, for diagnostics: `kprobe[:MODULE]:FUNCTION[+OFFSET]`.
+    pub forms: &'static [&'static str],
+    /// Program type.
+    pub program: ProgramType,
+    /// Prefix of the ELF section, as libbpf names it; programs of one object get sections
+    /// `PREFIX/...`.
+    pub section: &'static str,
+    /// What the context is.
+    pub context: Context,
+    /// Where pointers among the arguments point.
+    pub pointers: PointerSpace,
+    /// `arg0` ... are function arguments in registers.
+    pub has_args: bool,
+    /// `retval` is a function's result in a register.
+    pub has_retval: bool,
+    /// There is a current process that the event is about: pid, comm and so on make sense.
+    pub has_task: bool,
+    /// The kernel passes an attach cookie to the program (`bpf_get_attach_cookie`).
+    pub has_cookie: bool,
+    /// Names that `return` takes; empty where the value means nothing.
+    pub verdicts: &'static [Verdict],
+    /// What a program returns that does not say: pass, or nothing.
+    pub default_return: i64,
+}
+
+impl ProbeKind {
+    /// Every kind, in the order of listings.
+    pub const ALL: [ProbeKind; 10] = [
+        ProbeKind::Begin,
+        ProbeKind::End,
+        ProbeKind::Interval,
+        ProbeKind::Profile,
+        ProbeKind::Kprobe,
+        ProbeKind::Kretprobe,
+        ProbeKind::Tracepoint,
+        ProbeKind::Uprobe,
+        ProbeKind::Uretprobe,
+        ProbeKind::Xdp,
+    ];
+
+    /// What programs of this kind look like.
+    pub const fn spec(self) -> &'static KindSpec {
+        match self {
+            ProbeKind::Begin => &begin_end::BEGIN,
+            ProbeKind::End => &begin_end::END,
+            ProbeKind::Interval => &timer::INTERVAL,
+            ProbeKind::Profile => &timer::PROFILE,
+            ProbeKind::Kprobe => &kprobe::KPROBE,
+            ProbeKind::Kretprobe => &kprobe::KRETPROBE,
+            ProbeKind::Tracepoint => &tracepoint::TRACEPOINT,
+            ProbeKind::Uprobe => &uprobe::UPROBE,
+            ProbeKind::Uretprobe => &uprobe::URETPROBE,
+            ProbeKind::Xdp => &xdp::XDP,
+        }
+    }
+
+    /// The kind that a script calls `name`, by its full name or an alias.
+    pub fn from_name(name: &str) -> Option<ProbeKind> {
+        Self::ALL.into_iter().find(|k| {
+            let spec = k.spec();
+            spec.name == name || spec.aliases.contains(&name)
+        })
+    }
+}
+
+/// Offset in `struct pt_regs` of the register with the `n`th integer argument of a function,
+/// in bytes; `None` where it is passed on the stack.
+///
+/// Sources: System V AMD64 ABI 3.2.3, AAPCS64 6.8.2, arch/*/include/uapi/asm/ptrace.h.
+pub fn argument_offset(arch: Arch, n: u32) -> Option<u32> {
+    match arch {
+        // rdi, rsi, rdx, rcx, r8, r9
+        Arch::X86_64 => [112, 104, 96, 88, 72, 64].get(n as usize).copied(),
+        // x0 ... x7
+        Arch::Aarch64 => (n < 8).then_some(n * 8),
+    }
+}
+
+/// Offset in `struct pt_regs` of the register with a function's result, in bytes.
+pub const fn retval_offset(arch: Arch) -> u32 {
+    match arch {
+        Arch::X86_64 => 80, // rax
+        Arch::Aarch64 => 0, // x0
+    }
+}
+
+/// Offset in `struct pt_regs` of the stack pointer, in bytes.
+pub const fn stack_pointer_offset(arch: Arch) -> u32 {
+    match arch {
+        Arch::X86_64 => 152, // rsp
+        Arch::Aarch64 => 248, // sp
+    }
+}
+
+/// Offset in `struct pt_regs` of the instruction pointer, in bytes.
+pub const fn instruction_pointer_offset(arch: Arch) -> u32 {
+    match arch {
+        Arch::X86_64 => 128, // rip
+        Arch::Aarch64 => 256, // pc
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        let mut seen = std::collections::HashSet::new();
+        for kind in ProbeKind::ALL {
+            let spec = kind.spec();
+            assert_eq!(spec.kind, kind);
+            for name in std::iter::once(&spec.name).chain(spec.aliases) {
+                assert!(seen.insert(*name), "{name} names two kinds");
+                assert_eq!(ProbeKind::from_name(name), Some(kind));
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The maps that a loader makes by BTF are those that the plan describes. Whoever reads a value
+//! trusts the plan for its size.
+
+use std::collections::HashMap;
+
+use super::ReadError;
+use super::btf::Types;
+use super::elf::damaged;
+use crate::plan::{Map, MapKind, MapRole, Plan};
+use crate::types::Type;
+
+/// `BTF_KIND_*` of what describes a map.
+const PTR: u32 = 2;
+const ARRAY: u32 = 3;
+const STRUCT: u32 = 4;
+const VAR: u32 = 14;
+const DATASEC: u32 = 15;
+
+/// A map's attributes that the plan has too.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Definition {
+    kind: u32,
+    key: u64,
+    value: u64,
+    max_entries: u32,
+}
+
+impl Definition {
+    fn of(map: &Map) -> Self {
+        let (key, value) = match (map.kind, &map.key) {
+            (MapKind::RingBuf, _) => (0, 0),
+            (_, Type::Void) => (4, map.value.size()),
+            (_, key) => (key.size(), map.value.size()),
+        };
+        let max_entries = map.max_entries;
+        Self { kind: map.kind.number(), key: key.into(), value: value.into(), max_entries }
+    }
+}
+
+/// Compares the object's maps with the plan's.
+pub fn check(types: &Types<'_>, plan: &Plan) -> Result<(), ReadError> {
+    let mut found = definitions(types)?;
+    for map in plan.maps.iter().filter(|m| m.role != MapRole::Data) {
+        if found.remove(map.symbol.as_str()) != Some(Definition::of(map)) {
+            let reason = format!("map `{}` is another in the object", map.symbol);
+            return Err(ReadError::InconsistentPlan(reason));
+        }
+    }
+    match found.keys().next() {
+        Some(name) => Err(ReadError::InconsistentPlan(format!("it has no map `{name}`"))),
+        None => Ok(()),
+    }
+}
+
+/// The definitions in the data section `.maps`, by name.
+fn definitions<'t>(types: &'t Types<'_>) -> Result<HashMap<&'t str, Definition>, ReadError> {
+    let is_maps = |id: &u32| {
+        let kind = types.get(*id).map(|(kind, ..)| kind);
+        kind == Some(DATASEC) && types.word(*id, 0).and_then(|n| types.string(n)) == Some(".maps")
+    };
+    let mut out = HashMap::new();
+    let mut sections = types.ids().filter(is_maps);
+    let Some(section) = sections.next() else {
+        return Ok(out);
+    };
+    let count = types.get(section).map_or(0, |(_, count, _)| count);
+    for i in 0..count {
+        let map = types.word(section, 3 + i * 3).and_then(|var| definition(types, var));
+        let (name, map) = map.ok_or_else(|| damaged("BTF describes a map in an unknown way"))?;
+        if out.insert(name, map).is_some() {
+            return Err(damaged(format!("BTF describes map `{name}` twice")));
+        }
+    }
+    if sections.next().is_some() { Err(damaged("BTF has two sections of maps")) } else { Ok(out) }
+}
+
+fn of_kind(types: &Types<'_>, id: u32, kind: u32) -> Option<usize> {
+    types.get(id).filter(|(k, ..)| *k == kind).map(|(_, count, _)| count)
+}
+
+/// Name and attributes of the map that a variable is. `map_flags` is free: the kernel checks it.
+fn definition<'t>(types: &'t Types<'_>, var: u32) -> Option<(&'t str, Definition)> {
+    of_kind(types, var, VAR)?;
+    let name = types.string(types.word(var, 0)?)?;
+    let attributes = types.word(var, 2)?;
+    let mut out = Definition::default();
+    for i in 0..of_kind(types, attributes, STRUCT)? {
+        let attribute = types.string(types.word(attributes, 3 + i * 3)?)?;
+        let pointer = types.word(attributes, 4 + i * 3)?;
+        of_kind(types, pointer, PTR)?;
+        let target = types.word(pointer, 2)?;
+        let number = || of_kind(types, target, ARRAY).and_then(|_| types.word(target, 5));
+        match attribute {
+            "type" => out.kind = number()?,
+            "key" => out.key = types.size_of(target)?,
+            "value" => out.value = types.size_of(target)?,
+            "key_size" => out.key = number()?.into(),
+            "value_size" => out.value = number()?.into(),
+            "max_entries" => out.max_entries = number()?,
+            "map_flags" => {
+                number()?;
+            }
+            _ => return None,
+        }
+    }
+    Some((name, out))
+}

@@ -1,0 +1,397 @@
+//! The plan: all that user space must know of a compiled script.
+//!
+//! It travels as JSON in the ELF section [`SECTION`], so an object is complete: whoever has it
+//! can load it, attach it and print what it reports.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kinds::ProbeKind;
+use crate::profile::TargetProfile;
+use crate::types::{Field, Type};
+
+/// Name of the ELF section that holds the plan.
+pub const SECTION: &str = ".rbtrace.plan";
+/// Version of the format. A reader refuses any other.
+pub const VERSION: u32 = 1;
+
+/// All that user space must know of a compiled script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Version of the rbtrace that compiled the script.
+    pub compiler: String,
+    /// What it was compiled for.
+    pub target: TargetProfile,
+    /// Maps, those of the script and those that rbtrace needs itself.
+    pub maps: Vec<Map>,
+    /// eBPF programs. A record and the loss map name a program by its index here.
+    pub programs: Vec<Program>,
+    /// Places to attach to. The attach cookie of a probe is its index here.
+    pub probes: Vec<Probe>,
+    /// What a ring buffer record asks for, by the index in the record's header.
+    pub actions: Vec<Action>,
+    /// Settings of the script that matter at run time.
+    pub config: Config,
+    /// Variables that user space sets before the first program runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub globals: Vec<Global>,
+}
+
+/// A `u64` variable in `.bss` that user space sets before the first program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Global {
+    /// What it is set to.
+    pub value: GlobalValue,
+    /// Bytes from the start of `.bss`.
+    pub offset: u32,
+}
+
+/// What a [`Global`] is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GlobalValue {
+    /// `CLOCK_BOOTTIME` when the run begins, in nanoseconds.
+    StartTime,
+    /// Number of CPUs that the kernel can have.
+    PossibleCpus,
+}
+
+/// An eBPF map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    /// Name in the script, with its `@`; the symbol for rbtrace's own maps.
+    pub name: String,
+    /// Symbol in the ELF object.
+    pub symbol: String,
+    /// What it is for.
+    pub role: MapRole,
+    /// The kernel's map type.
+    pub kind: MapKind,
+    /// Type of the key; [`Type::Void`] for a scalar map, whose only key is the `u32` 0.
+    /// A key of several expressions is a tuple.
+    pub key: Type,
+    /// Type of the value.
+    pub value: Type,
+    /// Number of entries; bytes for a ring buffer.
+    pub max_entries: u32,
+}
+
+/// What a map is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapRole {
+    /// A map of the script.
+    Script,
+    /// The ring buffer that carries records. At most one in a plan.
+    Ring,
+    /// The loss counters: see [`crate::record::Loss`]. At most one in a plan.
+    Losses,
+    /// Memory for values too large for the eBPF stack.
+    Scratch,
+    /// Captured stacks.
+    Stacks,
+    /// Read-only data (`.rodata`) or variables (`.bss`, `.data`).
+    Data,
+}
+
+/// The kernel's map types that rbtrace uses (`enum bpf_map_type` in linux/bpf.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MapKind {
+    /// `BPF_MAP_TYPE_HASH`
+    Hash,
+    /// `BPF_MAP_TYPE_ARRAY`
+    Array,
+    /// `BPF_MAP_TYPE_PROG_ARRAY`
+    ProgArray,
+    /// `BPF_MAP_TYPE_PERCPU_HASH`
+    PerCpuHash,
+    /// `BPF_MAP_TYPE_PERCPU_ARRAY`
+    PerCpuArray,
+    /// `BPF_MAP_TYPE_STACK_TRACE`
+    StackTrace,
+    /// `BPF_MAP_TYPE_LRU_HASH`
+    LruHash,
+    /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`
+    LruPerCpuHash,
+    /// `BPF_MAP_TYPE_LPM_TRIE`
+    LpmTrie,
+    /// `BPF_MAP_TYPE_RINGBUF`
+    RingBuf,
+}
+
+impl MapKind {
+    /// The number in `enum bpf_map_type` (linux/bpf.h).
+    pub const fn number(self) -> u32 {
+        match self {
+            MapKind::Hash => 1,
+            MapKind::Array => 2,
+            MapKind::ProgArray => 3,
+            MapKind::PerCpuHash => 5,
+            MapKind::PerCpuArray => 6,
+            MapKind::StackTrace => 7,
+            MapKind::LruHash => 9,
+            MapKind::LruPerCpuHash => 10,
+            MapKind::LpmTrie => 11,
+            MapKind::RingBuf => 27,
+        }
+    }
+
+    /// Whether each CPU has a value of its own.
+    pub const fn is_per_cpu(self) -> bool {
+        matches!(self, MapKind::PerCpuHash | MapKind::PerCpuArray | MapKind::LruPerCpuHash)
+    }
+}
+
+/// An eBPF program: one block of the script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Symbol of the program in the ELF object; also its name in the kernel, cut to 15 bytes.
+    pub symbol: String,
+    /// ELF section that holds it.
+    pub section: String,
+    /// Kind of the probes that run it: one program has probes of one kind.
+    pub kind: ProbeKind,
+    /// Indices into [`Plan::probes`] of the probes that run it.
+    pub probes: Vec<u32>,
+    /// The program asks for its attach cookie (needs Linux 5.15).
+    pub uses_cookie: bool,
+    /// Line of the script on which the block begins; from 1.
+    pub line: u32,
+}
+
+/// A place to attach to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Full name as the `probe` builtin prints it: `kprobe:vfs_read`.
+    pub name: String,
+    /// Where it is.
+    pub target: Target,
+}
+
+/// Where a probe is attached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Once, before everything else.
+    Begin,
+    /// Once, after everything else was detached.
+    End,
+    /// On one CPU, each `nanoseconds`.
+    Interval {
+        /// Period; above 0.
+        nanoseconds: u64,
+    },
+    /// On every CPU.
+    Profile(Period),
+    /// On a kernel function's entry or an instruction in it.
+    Kprobe(KernelFunction),
+    /// On a kernel function's return.
+    Kretprobe(KernelFunction),
+    /// On a static tracepoint.
+    Tracepoint {
+        /// Directory under tracefs' `events`.
+        category: String,
+        /// Name in the category.
+        name: String,
+    },
+    /// On an instruction of a program or library.
+    Uprobe(UserFunction),
+    /// On the return from a user function.
+    Uretprobe(UserFunction),
+    /// On a network interface, before the kernel's stack.
+    Xdp {
+        /// Name or index of the interface.
+        interface: String,
+        /// How to attach; absent: native, else generic.
+        mode: Option<XdpMode>,
+    },
+}
+
+/// How often a sampling probe fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Period {
+    /// Nanoseconds between two events.
+    Nanoseconds(u64),
+    /// Events a second.
+    Hertz(u64),
+}
+
+/// An instruction in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KernelFunction {
+    /// Module, where the script names one.
+    pub module: Option<String>,
+    /// Symbol; empty where `offset` is an address of its own.
+    pub function: String,
+    /// Bytes from the symbol, or the address itself.
+    pub offset: u64,
+}
+
+/// An instruction in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UserFunction {
+    /// Path of the program or library; a bare library name is looked up as the dynamic linker
+    /// would.
+    pub binary: String,
+    /// Symbol; absent where `offset` is an address in the file's own address space.
+    pub symbol: Option<String>,
+    /// Bytes from the symbol, or the virtual address.
+    pub offset: u64,
+    /// Only in this process.
+    pub pid: Option<u32>,
+}
+
+/// How an XDP program is attached (`XDP_FLAGS_*` in linux/if_link.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum XdpMode {
+    /// By the driver.
+    Native,
+    /// By the network core, on any interface.
+    Generic,
+    /// By the hardware.
+    Offload,
+}
+
+/// What a ring buffer record asks of user space. Offsets of arguments count from the start of
+/// the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Format and print.
+    Printf {
+        /// The format as the script has it, escapes resolved.
+        format: String,
+        /// One for each conversion.
+        args: Vec<Field>,
+    },
+    /// As [`Action::Printf`], on standard error, with the place in the script.
+    Errorf {
+        /// The format.
+        format: String,
+        /// One for each conversion.
+        args: Vec<Field>,
+        /// `file:line:columns` of the call.
+        location: String,
+        /// A warning, not an error: silent under `-q`-like options.
+        warning: bool,
+    },
+    /// Print a value that is no map.
+    PrintValue {
+        /// The value.
+        value: Field,
+    },
+    /// Print a whole map.
+    PrintMap {
+        /// Index into [`Plan::maps`].
+        map: u32,
+        /// Print only so many entries, the largest; `u32` argument at this place. 0 is all.
+        top: u32,
+        /// Divide values by this; 0 and 1 leave them.
+        div: u32,
+    },
+    /// Print one entry of a map.
+    PrintEntry {
+        /// Index into [`Plan::maps`].
+        map: u32,
+        /// The key.
+        key: Field,
+        /// The value, as it was when the record was sent; absent for per-CPU values, which are
+        /// read from the map when the record is handled.
+        value: Option<Field>,
+        /// Divide the value by this; 0 and 1 leave it.
+        div: u32,
+    },
+    /// Remove every entry of a map.
+    Clear {
+        /// Index into [`Plan::maps`].
+        map: u32,
+    },
+    /// Set every value of a map to 0.
+    Zero {
+        /// Index into [`Plan::maps`].
+        map: u32,
+    },
+    /// End the run.
+    Exit {
+        /// Exit status, an integer; absent: 0.
+        code: Option<Field>,
+    },
+    /// Print the wall-clock time, in the local time zone.
+    Time {
+        /// A strftime(3) format.
+        format: String,
+    },
+    /// Print strings with a separator between them.
+    Join {
+        /// The separator.
+        separator: String,
+        /// The strings; an empty one ends the list.
+        args: Vec<Field>,
+    },
+    /// Print a file.
+    Cat {
+        /// Format of the path.
+        format: String,
+        /// One for each conversion.
+        args: Vec<Field>,
+    },
+    /// Run a shell command.
+    System {
+        /// Format of the command.
+        format: String,
+        /// One for each conversion.
+        args: Vec<Field>,
+    },
+}
+
+/// Settings of the script that matter at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Print every non-empty map of the script at the end.
+    pub print_maps_on_exit: bool,
+    /// What to do about a probe that cannot be attached.
+    pub missing_probes: MissingProbes,
+    /// Printed after a string that was cut.
+    pub str_trunc_trailer: String,
+    /// Largest number of bytes that `cat` prints.
+    pub max_cat_bytes: u64,
+    /// Licence that the kernel is told.
+    pub license: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            print_maps_on_exit: true,
+            missing_probes: MissingProbes::Error,
+            str_trunc_trailer: "..".into(),
+            max_cat_bytes: 10240,
+            license: "GPL".into(),
+        }
+    }
+}
+
+/// What to do about a probe that cannot be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingProbes {
+    /// End with an error, nothing attached.
+    Error,
+    /// Warn and go on.
+    Warn,
+    /// Go on.
+    Ignore,
+}
+
+/// A compiled script: a relocatable eBPF ELF object, and the plan that is also inside it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The ELF file.
+    pub elf: Vec<u8>,
+    /// The plan in its section [`SECTION`].
+    pub plan: Plan,
+}

@@ -1,0 +1,271 @@
+//! What can go wrong between an object and its output.
+
+use std::fmt;
+use std::io;
+
+use rbtrace_probes_ebpf::object::ReadError;
+use rbtrace_probes_ebpf::profile::KernelVersion;
+
+pub use crate::load::verifier::Rejected;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object was not made for this program or this machine.
+    #[error(transparent)]
+    NotAnObject(#[from] ReadError),
+    /// The ELF file and its plan disagree, or one of them is broken.
+    #[error("malformed object: {0}")]
+    Malformed(String),
+    /// The kernel lacks something.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// The process lacks a capability.
+    #[error("{doing} needs {capability}: run as root, or grant it to this program")]
+    MissingCapability {
+        /// Name as in capabilities(7).
+        capability: &'static str,
+        /// What it is needed for.
+        doing: String,
+    },
+    /// The verifier refused a program: a bug of the compiler.
+    #[error(transparent)]
+    Rejected(Box<Rejected>),
+    /// A kernel or user function does not exist.
+    #[error("no function `{name}` in {place}{}", did_you_mean(similar))]
+    UnknownSymbol {
+        /// What was asked for.
+        name: String,
+        /// The kernel, or the path of a file.
+        place: String,
+        /// Names that exist, nearest first.
+        similar: Vec<String>,
+    },
+    /// A tracepoint does not exist.
+    #[error("no tracepoint `{name}`{}", did_you_mean(similar))]
+    UnknownTracepoint {
+        /// `category:name`
+        name: String,
+        /// Names that exist, nearest first.
+        similar: Vec<String>,
+    },
+    /// A network interface does not exist.
+    #[error("no network interface `{name}`{}", existing_interfaces(existing))]
+    UnknownInterface {
+        /// What was asked for.
+        name: String,
+        /// Those that exist.
+        existing: Vec<String>,
+    },
+    /// A program or library was not found.
+    #[error("no program or library `{name}`: {searched}")]
+    UnknownBinary {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// The place in a file is none that can be probed.
+    #[error("cannot probe {place}: {reason}")]
+    BadLocation {
+        /// File and offset or symbol.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
+    /// An interface runs an XDP program already.
+    #[error("interface {interface} already runs an XDP program{}", program_named(program))]
+    XdpConflict {
+        /// Name of the interface.
+        interface: String,
+        /// Id and name of the program that is there, where the kernel tells.
+        program: Option<(u32, String)>,
+    },
+    /// A map of this object has the name of another one of the session, but not its type.
+    #[error("map {name} is already in use with another type: {reason}")]
+    MapConflict {
+        /// Name in the script.
+        name: String,
+        /// What differs.
+        reason: String,
+    },
+    /// A probe could not be attached.
+    #[error("cannot attach {probe}: {source}")]
+    Attach {
+        /// Full name of the probe.
+        probe: String,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Every probe failed to attach.
+    #[error("no probe could be attached")]
+    NothingAttached,
+    /// A command cannot be run.
+    #[error("cannot run `{command}`: {reason}")]
+    Command {
+        /// The command, or its first word.
+        command: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is no such process.
+    #[error("no process {0}")]
+    NoProcess(u32),
+    /// A record or a map entry does not fit the plan.
+    #[error("malformed record: {0}")]
+    Record(String),
+    /// Output could not be written.
+    #[error("cannot write output: {0}")]
+    Output(#[source] io::Error),
+    /// The system refused something else.
+    #[error("cannot {doing}: {source}")]
+    System {
+        /// What was tried: an infinitive.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: says what was tried.
+    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+        let doing = doing.into();
+        move |source| Error::System { doing, source }
+    }
+
+    /// An error of bpf(2) or perf_event_open(2): a missing capability where that explains it.
+    pub(crate) fn privileged(
+        doing: impl Into<String>,
+        needs: crate::features::Need,
+        source: io::Error,
+    ) -> Error {
+        let doing = doing.into();
+        let refused = matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+        match crate::features::missing_capability(needs) {
+            Some(capability) if refused => Error::MissingCapability { capability, doing },
+            _ => Error::System { doing, source },
+        }
+    }
+
+    /// The kernel feature that is missing, if that is the reason.
+    pub fn unsupported(&self) -> Option<&Unsupported> {
+        match self {
+            Error::Unsupported(u) => Some(u),
+            Error::Attach { source, .. } => source.unsupported(),
+            _ => None,
+        }
+    }
+}
+
+/// The running kernel lacks a feature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Unsupported {
+    /// The feature, in a few words: `kprobes`.
+    pub feature: &'static str,
+    /// First kernel that has it.
+    pub since: Option<KernelVersion>,
+    /// Option of the kernel's configuration that it needs.
+    pub config: Option<&'static str>,
+    /// What to do instead.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "this kernel has no {}", self.feature)?;
+        match (self.since, self.config) {
+            (Some(since), Some(config)) => write!(f, " (Linux {since} with {config})")?,
+            (Some(since), None) => write!(f, " (Linux {since} and later have it)")?,
+            (None, Some(config)) => write!(f, " ({config} is off)")?,
+            (None, None) => {}
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn did_you_mean(similar: &[String]) -> String {
+    match similar {
+        [] => String::new(),
+        names => format!("; did you mean {}?", alternatives(names)),
+    }
+}
+
+fn existing_interfaces(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are {}", names.join(", ")) }
+}
+
+fn program_named(program: &Option<(u32, String)>) -> String {
+    match program {
+        Some((id, name)) if name.is_empty() => format!(": id {id}"),
+        Some((id, name)) => format!(": id {id}, `{name}`"),
+        None => String::new(),
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// The `count` names most like `name`, nearest first; none that are far off.
+pub fn nearest<'a>(
+    name: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    count: usize,
+) -> Vec<String> {
+    let limit = (name.len() / 3).clamp(1, 6);
+    let mut scored: Vec<(usize, &str)> = names
+        .into_iter()
+        .filter(|n| n.len().abs_diff(name.len()) <= limit.max(8))
+        .filter_map(|n| {
+            let contained = n.contains(name) || (n.len() > 3 && name.contains(n));
+            let distance = strsim::damerau_levenshtein(name, n);
+            (distance <= limit || contained).then_some((distance, n))
+        })
+        .collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored.into_iter().take(count).map(|(_, n)| n.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names_come_first() {
+        let names = ["sys_enter_open", "sys_enter_openat", "sys_exit_openat", "sched_switch"];
+        let near = nearest("sys_enter_opentat", names, 2);
+        assert_eq!(near, ["sys_enter_openat", "sys_enter_open"]);
+        assert!(nearest("xyzzy", names, 2).is_empty());
+    }
+
+    #[test]
+    fn messages_read_as_sentences() {
+        let e = Error::UnknownSymbol {
+            name: "opne".into(),
+            place: "/bin/x".into(),
+            similar: vec!["open".into(), "opener".into()],
+        };
+        assert_eq!(e.to_string(), "no function `opne` in /bin/x; did you mean `open` or `opener`?");
+        let u = Unsupported {
+            feature: "kprobes",
+            since: None,
+            config: Some("CONFIG_KPROBES"),
+            hint: Some("tracepoints serve".into()),
+        };
+        assert_eq!(
+            u.to_string(),
+            "this kernel has no kprobes (CONFIG_KPROBES is off); tracepoints serve"
+        );
+    }
+}

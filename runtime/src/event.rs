@@ -1,0 +1,146 @@
+//! What happened, for a sink to print or a program to use.
+
+use std::sync::Arc;
+
+use crate::format::Format;
+use crate::value::Value;
+
+/// Something that a script printed, or that its user must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `printf`.
+    Printf(Formatted),
+    /// `errorf` or `warnf`.
+    Errorf {
+        /// The message.
+        message: Formatted,
+        /// `file:line:columns` of the call.
+        location: String,
+        /// From `warnf`.
+        warning: bool,
+    },
+    /// `print` of a value that is no map.
+    Value(Value),
+    /// `print` of one entry of a map.
+    Entry {
+        /// The map's name, with its `@`.
+        map: String,
+        /// The key; [`Value::Null`] for a scalar map.
+        key: Value,
+        /// The value.
+        value: Value,
+    },
+    /// A whole map.
+    Map(MapEvent),
+    /// `time`.
+    Time(String),
+    /// `join`.
+    Join(Vec<u8>),
+    /// `cat`: what the file holds.
+    Cat(Vec<u8>),
+    /// `system`: what the command printed.
+    System(Vec<u8>),
+    /// Every probe is attached.
+    AttachedProbes {
+        /// How many.
+        count: u64,
+    },
+    /// Data was lost since the last event of this kind.
+    Lost {
+        /// What was lost.
+        what: Lost,
+        /// How much.
+        count: u64,
+        /// Full name of the probe that lost it, where it is known.
+        probe: Option<String>,
+    },
+    /// All that was lost in the whole run, a row for each probe that lost something.
+    Losses(Vec<Losses>),
+    /// Nothing more will come from probes; maps may follow.
+    End,
+    /// Something failed; the run goes on.
+    Error {
+        /// What, and what to do about it.
+        message: String,
+        /// `file:line:columns`, where it is known.
+        location: Option<String>,
+    },
+    /// Something the user ought to know.
+    Warning {
+        /// What.
+        message: String,
+        /// `file:line:columns`, where it is known.
+        location: Option<String>,
+    },
+}
+
+/// A format and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Formatted {
+    /// The format.
+    pub format: Arc<Format>,
+    /// One for each conversion.
+    pub args: Vec<Value>,
+}
+
+impl Formatted {
+    /// The text.
+    pub fn text(&self) -> Vec<u8> {
+        self.format.render(&self.args)
+    }
+}
+
+/// A map's contents, in the order in which they print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapEvent {
+    /// Name, with its `@`.
+    pub name: String,
+    /// What its values are.
+    pub kind: MapKind,
+    /// The contents.
+    pub content: MapContent,
+}
+
+/// What the values of a map are, as far as output tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKind {
+    /// Anything but the following.
+    Plain,
+    /// `avg` or `stats`.
+    Stats,
+    /// `hist` or `lhist`.
+    Hist,
+}
+
+/// The contents of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MapContent {
+    /// Of a map without keys.
+    Scalar(Value),
+    /// Keys and values.
+    Entries(Vec<(Value, Value)>),
+}
+
+/// What can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Records that found the ring buffer full.
+    Events,
+    /// Updates of a map that was full.
+    MapUpdates,
+    /// Runs of a probe that the kernel skipped.
+    Runs,
+}
+
+/// What a probe lost in the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Full name of the probe.
+    pub probe: String,
+    /// Records that found the ring buffer full.
+    pub events: u64,
+    /// Updates of a map that was full.
+    pub map_updates: u64,
+    /// Runs that the kernel skipped.
+    pub runs: u64,
+}

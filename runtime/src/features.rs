@@ -1,0 +1,260 @@
+//! What the running kernel can do and what this process may: probed cheaply, only when asked.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
+
+/// Where the kernel keeps the BTF of its own types.
+pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// What a step needs a capability for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// bpf(2): maps and programs.
+    Bpf,
+    /// Tracing programs and perf events.
+    Tracing,
+    /// XDP.
+    Network,
+    /// Mounting.
+    Mount,
+}
+
+/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` in linux/capability.h.
+const NET_ADMIN: u32 = 12;
+const SYS_ADMIN: u32 = 21;
+const PERFMON: u32 = 38;
+const BPF: u32 = 39;
+
+/// The effective capabilities of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities(u64);
+
+impl Capabilities {
+    /// Those of this process.
+    pub fn current() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self(parse_effective(&status).unwrap_or(0))
+    }
+
+    fn has(self, capability: u32) -> bool {
+        self.0 & (1 << capability) != 0
+    }
+
+    /// Whether bpf(2) is allowed: `CAP_BPF`, or `CAP_SYS_ADMIN` that includes it.
+    pub fn bpf(self) -> bool {
+        self.has(BPF) || self.has(SYS_ADMIN)
+    }
+
+    /// Whether tracing is allowed: `CAP_PERFMON`, or `CAP_SYS_ADMIN`.
+    pub fn perfmon(self) -> bool {
+        self.has(PERFMON) || self.has(SYS_ADMIN)
+    }
+
+    /// Whether networks may be configured: `CAP_NET_ADMIN`.
+    pub fn net_admin(self) -> bool {
+        self.has(NET_ADMIN)
+    }
+
+    /// Whether file systems may be mounted: `CAP_SYS_ADMIN`.
+    pub fn sys_admin(self) -> bool {
+        self.has(SYS_ADMIN)
+    }
+}
+
+fn parse_effective(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+/// The capability that this process lacks for `need`, if one.
+pub(crate) fn missing_capability(need: Need) -> Option<&'static str> {
+    let have = Capabilities::current();
+    // Before 5.8, CAP_SYS_ADMIN stood for both.
+    let split = kernel_version() >= KernelVersion::new(5, 8);
+    match need {
+        Need::Bpf if !have.bpf() => Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" }),
+        Need::Tracing if !have.bpf() => Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" }),
+        Need::Tracing if !have.perfmon() => {
+            Some(if split { "CAP_PERFMON" } else { "CAP_SYS_ADMIN" })
+        }
+        Need::Network if !have.bpf() => Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" }),
+        Need::Network if !have.net_admin() => Some("CAP_NET_ADMIN"),
+        Need::Mount if !have.sys_admin() => Some("CAP_SYS_ADMIN"),
+        _ => None,
+    }
+}
+
+/// The kernel's release, as uname(1) prints it.
+pub fn kernel_release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Version of the running kernel; 0.0 where its release makes no sense.
+pub fn kernel_version() -> KernelVersion {
+    KernelVersion::parse(&kernel_release()).unwrap_or(KernelVersion::new(0, 0))
+}
+
+/// Number of CPUs that per-CPU maps have values for.
+pub fn possible_cpus() -> u32 {
+    static CPUS: OnceLock<u32> = OnceLock::new();
+    let read = || cpu_list("/sys/devices/system/cpu/possible").last().map_or(1, |last| last + 1);
+    *CPUS.get_or_init(read)
+}
+
+/// CPUs that are running; at least one.
+pub(crate) fn online_cpus() -> Vec<u32> {
+    let cpus = cpu_list("/sys/devices/system/cpu/online");
+    if cpus.is_empty() { vec![0] } else { cpus }
+}
+
+fn cpu_list(path: &str) -> Vec<u32> {
+    parse_cpu_list(fs::read_to_string(path).unwrap_or_default().trim())
+}
+
+/// A list such as `0-3,8`, as the kernel writes sets of CPUs.
+fn parse_cpu_list(text: &str) -> Vec<u32> {
+    /// More CPUs than any kernel can be built for: a bound for broken input.
+    const MOST: u32 = 8192;
+    text.split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some(first.trim().parse::<u32>().ok()?..=last.trim().parse::<u32>().ok()?.min(MOST))
+        })
+        .flatten()
+        .collect()
+}
+
+/// What the compiler may assume of the running kernel.
+pub fn target_profile() -> TargetProfile {
+    TargetProfile {
+        kernel: kernel_version(),
+        arch: Arch::HOST,
+        cpus: possible_cpus(),
+        has_btf: Path::new(VMLINUX_BTF).exists(),
+    }
+}
+
+/// Number of the PMU that serves a kind of probe (`kprobe`, `uprobe`), if the kernel has it.
+pub(crate) fn pmu_type(name: &str) -> Option<u32> {
+    read_number(&format!("/sys/bus/event_source/devices/{name}/type"))
+}
+
+/// The bit of `perf_event_attr::config` that asks the PMU for a return probe.
+pub(crate) fn pmu_return_bit(name: &str) -> u32 {
+    let path = format!("/sys/bus/event_source/devices/{name}/format/retprobe");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.trim().strip_prefix("config:").and_then(|bit| bit.parse().ok()).unwrap_or(0)
+}
+
+fn read_number(path: &str) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// What `--info` shows.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The kernel's release.
+    pub release: String,
+    /// Processor architecture as uname(1) prints it.
+    pub machine: String,
+    /// Effective capabilities.
+    pub capabilities: Capabilities,
+    /// `none`, `integrity` or `confidentiality`; absent where the kernel does not tell.
+    pub lockdown: Option<String>,
+    /// Number of possible CPUs.
+    pub cpus: u32,
+    /// Features, in the order to show them.
+    pub features: Vec<Feature>,
+}
+
+/// A feature of the kernel.
+#[derive(Clone, Debug)]
+pub struct Feature {
+    /// What it is.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub present: bool,
+    /// What is known beyond that.
+    pub note: String,
+}
+
+/// Looks at the running kernel.
+pub fn info() -> Info {
+    let kernel = kernel_version();
+    let exists = |path: &str| Path::new(path).exists();
+    let since = |major, minor| {
+        let first = KernelVersion::new(major, minor);
+        (kernel >= first, format!("since Linux {first}"))
+    };
+    let mut features = Vec::new();
+    let mut add = |name, (present, note): (bool, String)| {
+        features.push(Feature { name, present, note });
+    };
+    add("BTF of the kernel", (exists(VMLINUX_BTF), VMLINUX_BTF.into()));
+    add("kprobe", (pmu_type("kprobe").is_some(), "CONFIG_KPROBES".into()));
+    add("uprobe", (pmu_type("uprobe").is_some(), "CONFIG_UPROBES".into()));
+    let tracefs = crate::tracefs::Tracefs::open();
+    add(
+        "tracepoint",
+        match &tracefs {
+            Ok(t) => (true, t.root().display().to_string()),
+            Err(e) => (false, e.to_string()),
+        },
+    );
+    add("perf events", (exists("/proc/sys/kernel/perf_event_paranoid"), perf_paranoid()));
+    add("ring buffer", since(5, 8));
+    add("begin and end (program test run)", since(5, 10));
+    add("attach cookie", since(5, 15));
+    add("batch map reads", since(5, 6));
+    add("kprobe multi link", {
+        let (new, note) = since(5, 18);
+        (new && pmu_type("kprobe").is_some(), note)
+    });
+    add("uprobe multi link", {
+        let (new, note) = since(6, 6);
+        (new && pmu_type("uprobe").is_some(), note)
+    });
+    add("XDP link", since(5, 9));
+    Info {
+        release: kernel_release(),
+        machine: rustix::system::uname().machine().to_string_lossy().into_owned(),
+        capabilities: Capabilities::current(),
+        lockdown: lockdown(),
+        cpus: possible_cpus(),
+        features,
+    }
+}
+
+fn perf_paranoid() -> String {
+    let level = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    format!("perf_event_paranoid {}", level.trim())
+}
+
+/// The level in brackets in `none [integrity] confidentiality`.
+fn lockdown() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = text.split_once('[')?;
+    rest.split_once(']').map(|(level, _)| level.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_sets_of_cpus() {
+        assert_eq!(parse_cpu_list("0-2,5"), [0, 1, 2, 5]);
+        assert_eq!(parse_cpu_list("0"), [0]);
+        assert!(parse_cpu_list("").is_empty());
+        assert!(parse_cpu_list("3-1").is_empty());
+    }
+
+    #[test]
+    fn reads_capabilities() {
+        let caps = Capabilities(parse_effective("Name:\tx\nCapEff:\t0000008000001000\n").unwrap());
+        assert!(caps.bpf() && caps.net_admin() && !caps.perfmon());
+    }
+}

@@ -1,0 +1,36 @@
+//! Loads rbtrace objects into the kernel, attaches them and prints what they report.
+//!
+//! A [`session::Session`] takes objects (`load`), attaches their programs (`attach`), hands what
+//! they report to a [`sink::Sink`] (`run`) and ends in order (`finish`).
+
+mod attach;
+pub mod child;
+pub mod decode;
+pub mod error;
+pub mod event;
+pub mod features;
+pub mod format;
+pub mod load;
+mod losses;
+mod machine;
+mod maps;
+mod print;
+pub mod request;
+pub mod resolve;
+mod ring;
+pub mod session;
+pub mod signals;
+pub mod sink;
+pub mod snapshot;
+pub mod symbols;
+mod sys;
+pub mod time;
+pub mod tracefs;
+mod unit;
+pub mod value;
+
+pub use attach::interfaces;
+pub use error::Error;
+pub use rbtrace_probes_ebpf::object::read_object;
+pub use session::{Options, Session, UnitId};
+pub use signals::StopFlag;

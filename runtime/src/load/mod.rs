@@ -1,0 +1,327 @@
+//! From an object to maps and programs in the kernel.
+//!
+//! aya-obj parses, links and relocates; aya creates the maps. `aya::EbpfLoader` is not used: it
+//! parses the BTF of the whole kernel before anything else, whether or not the object needs it.
+
+pub mod verifier;
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use aya_obj::btf::BtfFeatures;
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::object::check_host;
+use rbtrace_probes_ebpf::plan::{GlobalValue, Object, Plan, Target};
+use rbtrace_probes_ebpf::profile::KernelVersion;
+
+use crate::error::{Error, Unsupported};
+use crate::features::{self, Need};
+use crate::maps::{self, LoadedMap};
+use crate::sys::bpf::{
+    ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ProgramBtf, ProgramSpec, load_btf, load_program,
+};
+
+/// `expected_attach_type` of an XDP program: `BPF_XDP` in linux/bpf.h.
+const ATTACH_XDP: u32 = 37;
+
+/// A program as it is handed to the kernel: relocated and linked.
+#[derive(Debug)]
+pub(crate) struct Image {
+    name: CString,
+    license: CString,
+    kind: u32,
+    instructions: Vec<aya_obj::generated::bpf_insn>,
+    functions: Vec<u8>,
+    lines: Vec<u8>,
+    symbol: String,
+}
+
+/// A program in the kernel.
+#[derive(Debug)]
+pub(crate) struct LoadedProgram {
+    /// The program.
+    pub fd: OwnedFd,
+    /// It can be attached by a link to many places, and only so.
+    pub multi: bool,
+    image: Image,
+}
+
+/// An object in the kernel.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// By the index in the plan.
+    pub maps: Vec<Arc<LoadedMap>>,
+    /// By the index in the plan.
+    pub programs: Vec<LoadedProgram>,
+    /// What went less well than it could, but not wrong.
+    pub warnings: Vec<String>,
+    btf: Option<OwnedFd>,
+}
+
+/// Loads an object. Maps of the script that `shared` has are used, not created.
+pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded, Error> {
+    check_host(&object.plan)?;
+    let plan = Arc::new(object.plan.clone());
+    let mut elf = guarded(|| aya_obj::Object::parse(&object.elf))?
+        .map_err(|e| Error::Malformed(error_chain(&e)))?;
+    set_globals(&plan, &mut elf)?;
+    let mut warnings = Vec::new();
+    let btf = object_btf(&mut elf, &mut warnings)?;
+    if elf.has_btf_relocations() {
+        relocate_types(&mut elf)?;
+    }
+    let maps = maps::create_all(&plan, &mut elf, btf.as_ref().map(AsFd::as_fd), shared)?;
+    link(&mut elf, &maps)?;
+    let all_maps = maps.by_plan;
+    let mut loaded = Loaded { plan, maps: all_maps, programs: Vec::new(), warnings, btf };
+    for index in 0..loaded.plan.programs.len() {
+        let image = image(&loaded.plan, index, &elf)?;
+        let program = loaded.load_image(index, image)?;
+        loaded.programs.push(program);
+    }
+    Ok(loaded)
+}
+
+/// Runs a function of aya-obj, which panics on some broken files.
+fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|_| Error::Malformed("broken ELF file".into()))
+}
+
+/// An error and what caused it, in one line.
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// Section of the plan's globals.
+const GLOBALS: &str = ".bss";
+
+fn set_globals(plan: &Plan, elf: &mut aya_obj::Object) -> Result<(), Error> {
+    for global in &plan.globals {
+        let value = match global.value {
+            GlobalValue::StartTime => boot_time(),
+            GlobalValue::PossibleCpus => features::possible_cpus().into(),
+        };
+        let offset = global.offset as usize;
+        let place =
+            elf.maps.get_mut(GLOBALS).and_then(|m| m.data_mut().get_mut(offset..offset + 8));
+        let place = place.ok_or_else(|| Error::Malformed(format!("{GLOBALS} is too short")))?;
+        place.copy_from_slice(&value.to_ne_bytes());
+    }
+    Ok(())
+}
+
+/// `CLOCK_BOOTTIME` in nanoseconds.
+fn boot_time() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
+/// Loads the object's own BTF, without which programs run but diagnostics lack lines.
+fn object_btf(
+    elf: &mut aya_obj::Object,
+    warnings: &mut Vec<String>,
+) -> Result<Option<OwnedFd>, Error> {
+    let Some(features) = btf_features(features::kernel_version()) else { return Ok(None) };
+    let fixed = guarded(|| elf.fixup_and_sanitize_btf(&features).map(|b| b.map(|b| b.to_bytes())))?;
+    let Some(bytes) = fixed.map_err(|e| Error::Malformed(error_chain(&e)))? else {
+        return Ok(None);
+    };
+    match load_btf(&bytes, &mut []) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
+            Err(Error::privileged("loading BTF", Need::Bpf, e))
+        }
+        Err(e) => {
+            let mut log = vec![0; 64 << 10];
+            // Only for its log: it fails again.
+            drop(load_btf(&bytes, &mut log));
+            let log = verifier::text(&log);
+            let reason = log.lines().last().unwrap_or_default();
+            warnings.push(format!("the kernel refused the object's BTF: {e}: {reason}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Kinds of BTF records that a kernel knows.
+fn btf_features(kernel: KernelVersion) -> Option<BtfFeatures> {
+    let since = |major, minor| kernel >= KernelVersion::new(major, minor);
+    since(5, 0).then(|| {
+        BtfFeatures::new(
+            true,         // functions
+            since(5, 6),  // global functions
+            since(5, 2),  // data sections
+            since(5, 13), // empty data sections
+            since(5, 13), // floats
+            since(5, 16), // declaration tags
+            since(5, 17), // type tags
+            since(6, 0),  // 64-bit enums
+        )
+    })
+}
+
+/// Resolves CO-RE relocations against the running kernel's types.
+fn relocate_types(elf: &mut aya_obj::Object) -> Result<(), Error> {
+    let kernel = aya_obj::btf::Btf::from_sys_fs().map_err(|_| Unsupported {
+        feature: "BTF of its own types",
+        since: Some(KernelVersion::new(5, 2)),
+        config: Some("CONFIG_DEBUG_INFO_BTF"),
+        hint: Some("a script that reads kernel structures needs it".into()),
+    })?;
+    guarded(|| elf.relocate_btf(&kernel))?.map_err(|e| Error::Malformed(error_chain(&e)))
+}
+
+/// Puts maps' descriptors and functions' offsets into the instructions.
+fn link(elf: &mut aya_obj::Object, maps: &maps::Created) -> Result<(), Error> {
+    let text: HashSet<usize> = elf.functions.keys().map(|(section, _)| *section).collect();
+    let references =
+        maps.in_elf.iter().map(|(name, map, def)| (name.as_str(), map.fd().as_raw_fd(), def));
+    // aya-obj's sets have a hasher of their own choice.
+    let text = text.into_iter().collect();
+    guarded(|| elf.relocate_maps(references, &text))?
+        .map_err(|e| Error::Malformed(error_chain(&e)))?;
+    guarded(|| elf.relocate_calls(&text))?.map_err(|e| Error::Malformed(error_chain(&e)))
+}
+
+fn image(plan: &Plan, index: usize, elf: &aya_obj::Object) -> Result<Image, Error> {
+    let program =
+        plan.programs.get(index).ok_or_else(|| Error::Malformed("no such program".into()))?;
+    let missing = || Error::Malformed(format!("there is no program {}", program.symbol));
+    let definition = elf.programs.get(&program.symbol).ok_or_else(missing)?;
+    let function = elf.functions.get(&definition.function_key()).ok_or_else(missing)?;
+    Ok(Image {
+        name: kernel_name(&program.symbol),
+        license: definition.license.clone(),
+        kind: program.kind.spec().program as u32,
+        instructions: function.instructions.clone(),
+        functions: function.func_info.func_info_bytes(),
+        lines: function.line_info.line_info_bytes(),
+        symbol: program.symbol.clone(),
+    })
+}
+
+/// A name as the kernel takes it: letters, digits, `_` and `.`, 15 bytes.
+pub(crate) fn kernel_name(name: &str) -> CString {
+    let plain: Vec<u8> = name
+        .bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b == b'_' || b == b'.' { b } else { b'_' })
+        .take(15)
+        .collect();
+    CString::new(plain).unwrap_or_default()
+}
+
+impl Loaded {
+    fn load_image(&self, index: usize, image: Image) -> Result<LoadedProgram, Error> {
+        let attach_type = self.multi_attach_type(index);
+        if let Some(attach_type) = attach_type
+            && let Ok(fd) = self.submit(&image, attach_type)
+        {
+            return Ok(LoadedProgram { fd, multi: true, image });
+        }
+        let fd = self.submit_or_explain(&image)?;
+        Ok(LoadedProgram { fd, multi: false, image })
+    }
+
+    /// Loads a program again so that it can be attached to one place at a time.
+    pub fn reload_single(&mut self, index: usize) -> Result<(), Error> {
+        let Some(program) = self.programs.get(index).filter(|p| p.multi) else { return Ok(()) };
+        let fd = self.submit_or_explain(&program.image)?;
+        if let Some(program) = self.programs.get_mut(index) {
+            program.fd = fd;
+            program.multi = false;
+        }
+        Ok(())
+    }
+
+    /// The attach type for a link to many places, where program and kernel can do with one.
+    fn multi_attach_type(&self, index: usize) -> Option<u32> {
+        let program = self.plan.programs.get(index)?;
+        let targets = || {
+            program
+                .probes
+                .iter()
+                .filter_map(|p| self.plan.probes.get(*p as usize))
+                .map(|p| &p.target)
+        };
+        let kernel = features::kernel_version();
+        match program.kind {
+            ProbeKind::Kprobe | ProbeKind::Kretprobe
+                if kernel >= KernelVersion::new(5, 18)
+                    && program.probes.len() > 1
+                    && targets().all(is_plain_function) =>
+            {
+                Some(ATTACH_KPROBE_MULTI)
+            }
+            ProbeKind::Uprobe | ProbeKind::Uretprobe if kernel >= KernelVersion::new(6, 6) => {
+                Some(ATTACH_UPROBE_MULTI)
+            }
+            _ => None,
+        }
+    }
+
+    fn spec<'a>(&'a self, image: &'a Image, attach_type: u32) -> ProgramSpec<'a> {
+        ProgramSpec {
+            kind: image.kind,
+            name: &image.name,
+            instructions: &image.instructions,
+            license: &image.license,
+            attach_type,
+            btf: self.btf.as_ref().map(|fd| ProgramBtf {
+                fd: fd.as_fd(),
+                functions: &image.functions,
+                lines: &image.lines,
+            }),
+        }
+    }
+
+    fn submit(&self, image: &Image, attach_type: u32) -> std::io::Result<OwnedFd> {
+        load_program(&self.spec(image, attach_type), &mut [])
+    }
+
+    fn submit_or_explain(&self, image: &Image) -> Result<OwnedFd, Error> {
+        const XDP: u32 = rbtrace_probes_ebpf::kinds::ProgramType::Xdp as u32;
+        let (attach_type, need) =
+            if image.kind == XDP { (ATTACH_XDP, Need::Network) } else { (0, Need::Tracing) };
+        let error = match self.submit(image, attach_type) {
+            Ok(fd) => return Ok(fd),
+            Err(error) => error,
+        };
+        if error.raw_os_error() == Some(libc::EPERM) {
+            return Err(Error::privileged("loading an eBPF program", need, error));
+        }
+        let log = verifier::log_of(&self.spec(image, attach_type));
+        Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))
+    }
+}
+
+/// A kernel function by its bare name, which a link to many places can take.
+fn is_plain_function(target: &Target) -> bool {
+    match target {
+        Target::Kprobe(f) | Target::Kretprobe(f) => {
+            f.module.is_none() && f.offset == 0 && !f.function.is_empty()
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_made_fit_for_the_kernel() {
+        assert_eq!(kernel_name("kprobe:vfs_read+16").to_bytes(), b"kprobe_vfs_read");
+        assert_eq!(kernel_name("a.b").to_bytes(), b"a.b");
+    }
+}

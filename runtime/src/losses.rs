@@ -1,0 +1,133 @@
+//! Counting what was lost, so that no loss is silent.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rbtrace_probes_ebpf::plan::{MapRole, Plan};
+use rbtrace_probes_ebpf::record::Loss;
+
+use crate::event::{Event, Lost};
+use crate::load::Loaded;
+use crate::sys::bpf;
+
+/// Least time between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What an object's programs have lost so far.
+#[derive(Debug)]
+pub(crate) struct Losses {
+    /// Index of the loss map in the plan.
+    map: Option<usize>,
+    /// By program and kind.
+    counts: BTreeMap<(usize, Kind), u64>,
+    last: Instant,
+}
+
+/// Kinds of losses, those of [`Loss`] and the kernel's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    RingFull,
+    MapFull,
+    Missed,
+}
+
+/// Data that was lost during a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossTotal {
+    /// Full name of the probe that lost it.
+    pub probe: Option<String>,
+    /// What was lost.
+    pub what: Lost,
+    /// How much.
+    pub count: u64,
+}
+
+impl Losses {
+    /// None yet.
+    pub fn new(plan: &Plan) -> Self {
+        let map = plan.maps.iter().position(|m| m.role == MapRole::Losses);
+        Self { map, counts: BTreeMap::new(), last: Instant::now() }
+    }
+
+    /// What was lost since the last report; nothing if that was less than a second ago, unless
+    /// `now` is set.
+    pub fn report(&mut self, loaded: &Loaded, now: bool) -> io::Result<Vec<Event>> {
+        if !now && self.last.elapsed() < INTERVAL {
+            return Ok(Vec::new());
+        }
+        self.last = Instant::now();
+        let mut events = Vec::new();
+        for ((program, kind), count) in self.read(loaded)? {
+            let before = self.counts.insert((program, kind), count).unwrap_or(0);
+            if count > before {
+                let probe = probe_name(&loaded.plan, program);
+                events.push(Event::Lost { what: kind.into(), count: count - before, probe });
+            }
+        }
+        Ok(events)
+    }
+
+    /// All that was lost up to the last report.
+    pub fn totals(&self, plan: &Plan) -> impl Iterator<Item = LossTotal> {
+        self.counts.iter().filter(|(_, count)| **count > 0).map(|((program, kind), count)| {
+            LossTotal { probe: probe_name(plan, *program), what: (*kind).into(), count: *count }
+        })
+    }
+
+    fn read(&self, loaded: &Loaded) -> io::Result<Vec<((usize, Kind), u64)>> {
+        let mut counts = Vec::new();
+        if let Some(map) = self.map.and_then(|index| loaded.maps.get(index)) {
+            for entry in map.entries()? {
+                let Some(program) = entry.key.first_chunk().map(|k| u32::from_ne_bytes(*k)) else {
+                    continue;
+                };
+                for loss in Loss::ALL {
+                    let sum = entry.values.iter().map(|v| counter(v, loss)).sum();
+                    counts.push(((program as usize, loss.into()), sum));
+                }
+            }
+        }
+        for (index, program) in loaded.programs.iter().enumerate() {
+            // Kernels before 5.12 do not count.
+            let missed = bpf::missed_runs(program.fd.as_fd()).unwrap_or(0);
+            counts.push(((index, Kind::Missed), missed));
+        }
+        Ok(counts)
+    }
+}
+
+fn counter(value: &[u8], loss: Loss) -> u64 {
+    let bytes = value.get(loss.offset() as usize..).and_then(|v| v.first_chunk());
+    bytes.map_or(0, |b| u64::from_ne_bytes(*b))
+}
+
+/// The name of a program's probe, or of the first of several.
+fn probe_name(plan: &Plan, program: usize) -> Option<String> {
+    let probes = &plan.programs.get(program)?.probes;
+    let first = &plan.probes.get(*probes.first()? as usize)?.name;
+    Some(match probes.len() {
+        1 => first.clone(),
+        n => format!("{first} and {} more", n - 1),
+    })
+}
+
+impl From<Loss> for Kind {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::RingFull => Kind::RingFull,
+            Loss::MapFull => Kind::MapFull,
+        }
+    }
+}
+
+impl From<Kind> for Lost {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::RingFull => Lost::Events,
+            Kind::MapFull => Lost::MapUpdates,
+            Kind::Missed => Lost::Runs,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Maps in the kernel: creating, reading, clearing.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use aya::maps::MapData;
+use aya_obj::EbpfSectionKind;
+use rbtrace_probes_ebpf::plan::{Map as MapPlan, MapKind, MapRole, Plan};
+
+use crate::error::Error;
+use crate::features::{self, Need};
+use crate::snapshot::RawEntry;
+use crate::sys::bpf::{BatchPosition, MapRef};
+
+/// `BPF_EXIST` in linux/bpf.h: only change what is there.
+const EXIST: u64 = 2;
+/// Entries asked for in one batch.
+const BATCH: u32 = 4096;
+
+/// A map in the kernel.
+#[derive(Debug)]
+pub(crate) struct LoadedMap {
+    /// What the plan that created it says.
+    pub plan: MapPlan,
+    data: MapData,
+    key: usize,
+    value: usize,
+    cpus: usize,
+}
+
+/// Maps of an object that is being loaded.
+pub(crate) struct Created {
+    /// By the index in the plan.
+    pub by_plan: Vec<Arc<LoadedMap>>,
+    /// By symbol, with the definition that relocations need.
+    pub in_elf: Vec<(String, Arc<LoadedMap>, aya_obj::Map)>,
+}
+
+/// Creates the maps of an object, except those of the script that are in `shared`.
+pub(crate) fn create_all(
+    plan: &Plan,
+    elf: &mut aya_obj::Object,
+    btf: Option<BorrowedFd<'_>>,
+    shared: &[Arc<LoadedMap>],
+) -> Result<Created, Error> {
+    let mut created = Created { by_plan: Vec::new(), in_elf: Vec::new() };
+    for map in &plan.maps {
+        let definition = elf.maps.remove(&map.symbol).ok_or_else(|| {
+            Error::Malformed(format!("the plan's map {} is not in the object", map.symbol))
+        })?;
+        let existing = shared.iter().find(|s| is_same(s, map));
+        let loaded = match existing {
+            Some(existing) => {
+                check_same_type(&existing.plan, map)?;
+                Arc::clone(existing)
+            }
+            None => Arc::new(create(map.clone(), definition.clone(), btf)?),
+        };
+        created.in_elf.push((map.symbol.clone(), Arc::clone(&loaded), definition));
+        created.by_plan.push(loaded);
+    }
+    // Data sections that the plan does not mention are maps too.
+    for (symbol, definition) in elf.maps.drain() {
+        if definition.value_size() == 0 {
+            continue;
+        }
+        let plan = undeclared(&symbol, &definition);
+        let loaded = Arc::new(create(plan, definition.clone(), btf)?);
+        created.in_elf.push((symbol, loaded, definition));
+    }
+    Ok(created)
+}
+
+/// Whether a map of another object is this one: script maps by name, stacks by symbol.
+fn is_same(other: &LoadedMap, map: &MapPlan) -> bool {
+    other.plan.role == map.role
+        && match map.role {
+            MapRole::Script => other.plan.name == map.name,
+            MapRole::Stacks => other.plan.symbol == map.symbol,
+            _ => false,
+        }
+}
+
+fn check_same_type(old: &MapPlan, new: &MapPlan) -> Result<(), Error> {
+    let reason = if old.key != new.key {
+        "its keys differ"
+    } else if old.value != new.value {
+        "its values differ"
+    } else if old.kind != new.kind {
+        "its kind differs"
+    } else {
+        return Ok(());
+    };
+    Err(Error::MapConflict { name: new.name.clone(), reason: reason.into() })
+}
+
+fn undeclared(symbol: &str, definition: &aya_obj::Map) -> MapPlan {
+    use rbtrace_probes_ebpf::types::Type;
+    MapPlan {
+        name: symbol.to_owned(),
+        symbol: symbol.to_owned(),
+        role: MapRole::Data,
+        kind: MapKind::Array,
+        key: Type::Int { size: 4, signed: false },
+        value: Type::Buf { size: definition.value_size().saturating_sub(4) },
+        max_entries: definition.max_entries(),
+    }
+}
+
+fn create(
+    plan: MapPlan,
+    mut definition: aya_obj::Map,
+    btf: Option<BorrowedFd<'_>>,
+) -> Result<LoadedMap, Error> {
+    if plan.kind == MapKind::RingBuf {
+        let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
+        definition.set_max_entries(ring_size(definition.max_entries(), page));
+    }
+    let contents = definition.data().to_vec();
+    let frozen = definition.section_kind() == EbpfSectionKind::Rodata;
+    let key = definition.key_size() as usize;
+    let value_size = definition.value_size() as usize;
+    let cpus = if plan.kind.is_per_cpu() { features::possible_cpus() as usize } else { 1 };
+    // The kernel rounds the values of per-CPU maps up to 8 bytes.
+    let value =
+        if plan.kind.is_per_cpu() { value_size.next_multiple_of(8) * cpus } else { value_size };
+    let name = crate::load::kernel_name(&plan.symbol);
+    let name = name.to_string_lossy();
+    let data = create_data(definition, &name, btf)
+        .map_err(|e| Error::privileged(format!("create map {}", plan.name), Need::Bpf, e))?;
+    let map = LoadedMap { plan, data, key, value, cpus };
+    if !contents.is_empty() {
+        map.raw()
+            .update(&0u32.to_ne_bytes(), &contents, 0)
+            .map_err(Error::system(format!("fill {}", map.plan.symbol)))?;
+    }
+    if frozen {
+        // Before 5.2 the data is merely not constant to the verifier.
+        drop(map.raw().freeze());
+    }
+    Ok(map)
+}
+
+/// Creates the map, without BTF of key and value if the kernel wants none of it.
+fn create_data(
+    definition: aya_obj::Map,
+    name: &str,
+    btf: Option<BorrowedFd<'_>>,
+) -> io::Result<MapData> {
+    let plain = || {
+        let d = &definition;
+        let (kind, flags) = (d.map_type(), d.map_flags());
+        aya_obj::Map::new_from_params(kind, d.key_size(), d.value_size(), d.max_entries(), flags)
+    };
+    let as_io = |e: aya::maps::MapError| match e {
+        aya::maps::MapError::CreateError { io_error, .. } => io_error,
+        other => io::Error::other(other.to_string()),
+    };
+    let refused = match MapData::create(definition.clone(), name, btf) {
+        Ok(data) => return Ok(data),
+        Err(e) => as_io(e),
+    };
+    if btf.is_none() || refused.raw_os_error() != Some(libc::EINVAL) {
+        return Err(refused);
+    }
+    MapData::create(plain(), name, None).map_err(as_io)
+}
+
+/// A size that the kernel takes for a ring buffer: a power of two, of whole pages.
+fn ring_size(bytes: u32, page: u32) -> u32 {
+    bytes.max(page).checked_next_power_of_two().unwrap_or(1 << 31)
+}
+
+impl LoadedMap {
+    /// The descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.data.fd().as_fd()
+    }
+
+    fn raw(&self) -> MapRef<'_> {
+        MapRef { fd: self.fd(), key: self.key, value: self.value }
+    }
+
+    /// One value, or one for each CPU.
+    fn split(&self, value: &[u8]) -> Vec<Vec<u8>> {
+        let each = value.len() / self.cpus.max(1);
+        if each == 0 {
+            return vec![value.to_vec()];
+        }
+        value.chunks_exact(each).map(<[u8]>::to_vec).collect()
+    }
+
+    /// Every entry. Entries that come and go meanwhile may or may not be among them.
+    pub fn entries(&self) -> io::Result<Vec<RawEntry>> {
+        match self.entries_by_batch() {
+            Ok(entries) => Ok(entries),
+            Err(e) if is_unsupported(&e) => self.entries_by_key(),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn entries_by_batch(&self) -> io::Result<Vec<RawEntry>> {
+        let raw = self.raw();
+        let mut position = BatchPosition::default();
+        let mut count = BATCH.min(self.plan.max_entries.max(1));
+        let mut entries = Vec::new();
+        loop {
+            match raw.lookup_batch(&mut position, count) {
+                Ok(batch) => {
+                    let keys = batch.keys.chunks_exact(self.key.max(1));
+                    let values = batch.values.chunks_exact(self.value.max(1));
+                    entries.extend(
+                        keys.zip(values)
+                            .map(|(k, v)| RawEntry { key: k.to_vec(), values: self.split(v) }),
+                    );
+                    if batch.last {
+                        return Ok(entries);
+                    }
+                }
+                // A bucket holds more than was asked for.
+                Err(e) if e.raw_os_error() == Some(libc::ENOSPC) && count < 1 << 24 => count *= 2,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn entries_by_key(&self) -> io::Result<Vec<RawEntry>> {
+        let mut entries = Vec::new();
+        // An entry that is removed while its successor is looked up starts the walk again.
+        let mut seen = std::collections::HashSet::new();
+        let mut key = self.raw().next_key(None)?;
+        while let Some(k) = key {
+            key = self.raw().next_key(Some(&k))?;
+            if !seen.insert(k.clone()) {
+                break;
+            }
+            if let Some(value) = self.raw().lookup(&k)? {
+                entries.push(RawEntry { values: self.split(&value), key: k });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The entry at `key`: one value, or one for each CPU.
+    pub fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
+        Ok(self.raw().lookup(key)?.map(|v| self.split(&v)))
+    }
+
+    /// Removes every entry; in an array, sets every value to 0.
+    pub fn clear(&self) -> io::Result<()> {
+        if matches!(self.plan.kind, MapKind::Array | MapKind::PerCpuArray) {
+            return self.zero();
+        }
+        for entry in self.entries()? {
+            match self.raw().delete(&entry.key) {
+                Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets every value to 0.
+    pub fn zero(&self) -> io::Result<()> {
+        let zeros = vec![0u8; self.value];
+        for entry in self.entries()? {
+            match self.raw().update(&entry.key, &zeros, EXIST) {
+                Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the kernel does not know the command, for this kind of map.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
+        // ENOTSUPP of the kernel, which has no name in user space.
+        || error.raw_os_error() == Some(524)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_sizes_are_powers_of_two() {
+        assert_eq!(ring_size(0, 4096), 4096);
+        assert_eq!(ring_size(5000, 4096), 8192);
+        assert_eq!(ring_size(65536, 4096), 65536);
+        assert_eq!(ring_size(u32::MAX, 4096), 1 << 31);
+    }
+}

@@ -1,0 +1,9 @@
+//! Events as text and as JSON, byte for byte as bpftrace prints them.
+
+pub mod json;
+mod key;
+mod label;
+pub mod text;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,368 @@
+//! A run: objects in the kernel, their probes, and what they report.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::plan::{MapRole, Object, Plan};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::attach::Context;
+use crate::child::Child;
+use crate::error::Error;
+use crate::event::Event;
+use crate::machine::Machine;
+use crate::maps::LoadedMap;
+use crate::signals::StopFlag;
+use crate::sink::Sink;
+use crate::unit::Unit;
+
+pub use crate::losses::LossTotal;
+
+/// Longest time between two looks at the loss counters.
+const TICK: Duration = Duration::from_secs(1);
+/// Descriptors that are in use beside those of probes, at most.
+const OTHER_FILES: u64 = 256;
+
+/// How to run.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Trace only this process, and end when it ends.
+    pub pid: Option<u32>,
+    /// Trace only this command, and end when it ends.
+    pub child: Option<Child>,
+}
+
+/// An object of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(u32);
+
+/// What became of the probes of an object.
+#[derive(Debug, Default)]
+pub struct AttachReport {
+    /// Probes that are attached, `begin` and `end` included.
+    pub attached: usize,
+    /// Probes that are not, and why: only where the script tolerates missing probes.
+    pub failed: Vec<Error>,
+    /// What the user should know of how probes were attached.
+    pub notes: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitStatus {
+    /// Status for the process to exit with.
+    pub code: i32,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The script called `exit`.
+    Exit,
+    /// The stop flag was set.
+    Stopped,
+    /// The command or the process that was traced has ended.
+    TargetEnded,
+    /// Nothing is attached that could still fire.
+    Done,
+}
+
+/// Objects in the kernel. Dropping it detaches everything.
+#[derive(Debug)]
+pub struct Session {
+    context: Context,
+    machine: Arc<Machine>,
+    units: BTreeMap<UnitId, Unit>,
+    next: u32,
+    /// Maps that objects share by name.
+    shared: Vec<Arc<LoadedMap>>,
+    child: Option<Child>,
+    /// The process of [`Options::pid`].
+    target: Option<OwnedFd>,
+    /// What `exit` was called with.
+    exit: Option<i32>,
+    /// Perf events without programs.
+    leftovers: Vec<OwnedFd>,
+}
+
+impl Session {
+    /// A session without objects.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let target = options.pid.map(open_process).transpose()?;
+        let pid = options.pid.or(options.child.as_ref().map(Child::pid));
+        Ok(Self {
+            context: Context::new(pid),
+            machine: Arc::default(),
+            units: BTreeMap::new(),
+            next: 0,
+            shared: Vec::new(),
+            child: options.child,
+            target,
+            exit: None,
+            leftovers: Vec::new(),
+        })
+    }
+
+    /// Loads an object. Maps of the script and stacks that an earlier object has are shared.
+    pub fn load(&mut self, object: &Object) -> Result<UnitId, Error> {
+        let unit = Unit::load(object, &self.shared, &self.machine)?;
+        for map in unit.shareable() {
+            if !self.shared.iter().any(|known| Arc::ptr_eq(known, map)) {
+                self.shared.push(Arc::clone(map));
+            }
+        }
+        let id = UnitId(self.next);
+        self.next += 1;
+        self.units.insert(id, unit);
+        Ok(id)
+    }
+
+    /// What went less well than it could while loading.
+    pub fn warnings(&self, unit: UnitId) -> &[String] {
+        self.units.get(&unit).map_or(&[], Unit::warnings)
+    }
+
+    /// The plan of an object.
+    pub fn plan(&self, unit: UnitId) -> Option<&Arc<Plan>> {
+        self.units.get(&unit).map(Unit::plan)
+    }
+
+    /// Runs the object's `begin` blocks, then attaches its probes. After an error nothing of
+    /// it is attached.
+    pub fn attach(&mut self, unit: UnitId) -> Result<AttachReport, Error> {
+        let Some(unit) = self.units.get_mut(&unit) else { return Ok(AttachReport::default()) };
+        raise_file_limit(unit.plan().probes.len() as u64);
+        let result = unit.attach(&self.context);
+        if result.is_err() {
+            self.leftovers.extend(unit.detach());
+        }
+        result
+    }
+
+    /// Lets the command of [`Options::child`] run.
+    pub fn release_child(&mut self) -> Result<(), Error> {
+        self.child.as_mut().map_or(Ok(()), Child::release)
+    }
+
+    /// Detaches one probe of an object, by its index in the plan. False if it is not attached.
+    pub fn detach_probe(&mut self, unit: UnitId, probe: u32) -> bool {
+        let detached = self.units.get_mut(&unit).and_then(|u| u.detach_probe(probe));
+        detached.map(close_aside).is_some()
+    }
+
+    /// Detaches an object's probes and removes it from the kernel. Its `end` blocks do not run.
+    /// Maps that it shares live on.
+    pub fn unload(&mut self, unit: UnitId) {
+        if let Some(mut unit) = self.units.remove(&unit) {
+            close_aside(unit.detach());
+        }
+    }
+
+    /// Waits for records, no longer than `timeout` (for ever if absent), and handles those that
+    /// are there. True if `exit` was called.
+    pub fn poll(&mut self, timeout: Option<Duration>, sink: &mut dyn Sink) -> Result<bool, Error> {
+        self.wait(timeout, None)?;
+        self.handle(sink)?;
+        Ok(self.exit.is_some())
+    }
+
+    /// Handles records until the script exits, the flag is set, or what was traced has ended.
+    pub fn run(&mut self, sink: &mut dyn Sink, stop: &StopFlag) -> Result<ExitStatus, Error> {
+        self.release_child()?;
+        loop {
+            let ended = self.target_ended();
+            let done = !self.units.values().any(Unit::can_fire);
+            self.handle(sink)?;
+            let reason = if self.exit.is_some() {
+                Reason::Exit
+            } else if stop.is_set() {
+                Reason::Stopped
+            } else if ended {
+                Reason::TargetEnded
+            } else if done {
+                Reason::Done
+            } else {
+                self.wait(Some(TICK), Some(stop))?;
+                continue;
+            };
+            // What was sent before the end still counts.
+            if reason != Reason::Exit {
+                self.handle(sink)?;
+            }
+            return Ok(ExitStatus { code: self.exit.unwrap_or(0), reason });
+        }
+    }
+
+    /// Detaches everything, handles what was sent before, runs the `end` blocks and prints maps.
+    pub fn finish(&mut self, sink: &mut dyn Sink) -> Result<ExitStatus, Error> {
+        let reason = if self.exit.is_some() { Reason::Exit } else { Reason::Done };
+        if let Some(child) = &mut self.child {
+            child.terminate();
+        }
+        for unit in self.units.values_mut() {
+            self.leftovers.extend(unit.detach());
+        }
+        let mut code = self.exit.take();
+        for unit in self.units.values_mut() {
+            unit.drain_all(sink, &mut code)?;
+            // Nothing that was sent before `end` counts after `exit`.
+            unit.discard();
+        }
+        let mut late = None;
+        for unit in self.units.values_mut() {
+            unit.run_all(ProbeKind::End)?;
+            unit.drain_all(sink, &mut late)?;
+            unit.report_losses(sink, true)?;
+        }
+        output(sink.event(&Event::End))?;
+        self.print_maps(sink)?;
+        output(sink.flush())?;
+        Ok(ExitStatus { code: late.or(code).unwrap_or(0), reason })
+    }
+
+    /// All that was lost in this session, by probe.
+    pub fn losses(&self) -> Vec<LossTotal> {
+        self.units.values().flat_map(Unit::losses).collect()
+    }
+
+    /// Names of the script's maps, sorted.
+    pub fn map_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .shared
+            .iter()
+            .filter(|m| m.plan.role == MapRole::Script)
+            .map(|m| m.plan.name.clone())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Prints a map as `print` does. False if there is no such map.
+    pub fn print_map(&self, name: &str, sink: &mut dyn Sink) -> Result<bool, Error> {
+        for unit in self.units.values() {
+            if let Some(index) = unit.map_index(name) {
+                unit.print_map(index, 0, 1, sink)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes every entry of a map. False if there is no such map.
+    pub fn clear_map(&self, name: &str) -> Result<bool, Error> {
+        let Some(map) = self.script_map(name) else { return Ok(false) };
+        map.clear().map_err(Error::system(format!("clear {name}")))?;
+        Ok(true)
+    }
+
+    /// Removes a map from the session, so that a later object may use its name with another
+    /// type. Objects that use it keep it. False if there is no such map.
+    pub fn forget_map(&mut self, name: &str) -> bool {
+        let before = self.shared.len();
+        self.shared.retain(|m| m.plan.role != MapRole::Script || m.plan.name != name);
+        self.shared.len() < before
+    }
+
+    fn script_map(&self, name: &str) -> Option<&Arc<LoadedMap>> {
+        self.shared.iter().find(|m| m.plan.role == MapRole::Script && m.plan.name == name)
+    }
+
+    fn print_maps(&self, sink: &mut dyn Sink) -> Result<(), Error> {
+        for name in self.map_names() {
+            let unit = self.units.values().find_map(|u| Some((u, u.map_index(&name)?)));
+            if let Some((unit, index)) = unit
+                && unit.plan().config.print_maps_on_exit
+            {
+                unit.print_map_at_exit(index, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target_ended(&mut self) -> bool {
+        let child = self.child.as_mut().is_some_and(|c| c.status().is_some());
+        child || self.target.as_ref().is_some_and(|fd| is_readable(fd.as_fd()))
+    }
+
+    /// Handles records and losses. Nothing happens after `exit`.
+    fn handle(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        for unit in self.units.values_mut() {
+            if self.exit.is_none() {
+                unit.drain(sink, &mut self.exit)?;
+                unit.report_losses(sink, false)?;
+            }
+        }
+        output(sink.flush())
+    }
+
+    /// Waits until something can be read.
+    fn wait(&self, timeout: Option<Duration>, stop: Option<&StopFlag>) -> Result<(), Error> {
+        let rings = self.units.values().filter_map(Unit::ring_fd);
+        let child = self.child.as_ref().map(Child::fd);
+        let sources: Vec<BorrowedFd<'_>> = rings
+            .chain(child)
+            .chain(self.target.as_ref().map(AsFd::as_fd))
+            .chain(stop.map(StopFlag::fd))
+            .collect();
+        let mut fds: Vec<PollFd<'_>> =
+            sources.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(Error::system("wait for events")(e.into())),
+        }
+    }
+}
+
+pub(crate) fn output(result: std::io::Result<()>) -> Result<(), Error> {
+    result.map_err(Error::Output)
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // All programs stop first: closing events takes the kernel long.
+        for unit in self.units.values_mut() {
+            self.leftovers.extend(unit.detach());
+        }
+    }
+}
+
+/// Closes perf events without programs while the session goes on.
+fn close_aside(events: Vec<OwnedFd>) {
+    if !events.is_empty() {
+        // Where no thread can be had, the closure is dropped, and with it the events.
+        drop(std::thread::Builder::new().spawn(move || drop(events)));
+    }
+}
+
+fn open_process(pid: u32) -> Result<OwnedFd, Error> {
+    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::NoProcess(pid))?;
+    pidfd_open(id, PidfdFlags::empty()).map_err(|e| match e {
+        rustix::io::Errno::SRCH | rustix::io::Errno::INVAL => Error::NoProcess(pid),
+        e => Error::system(format!("open process {pid}"))(e.into()),
+    })
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&now)).is_ok_and(|n| n > 0)
+}
+
+/// Makes room for the descriptors of many probes, as far as the system allows.
+fn raise_file_limit(probes: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let per_probe = u64::from(crate::features::possible_cpus());
+    let wanted = probes.saturating_mul(per_probe).saturating_add(OTHER_FILES);
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|soft| soft < wanted) {
+        limit.current = limit.maximum.map_or(Some(wanted), |hard| Some(wanted.min(hard)));
+        // If it fails, so does attaching, and that says why.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}

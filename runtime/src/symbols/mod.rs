@@ -1,0 +1,178 @@
+//! Functions of programs and libraries.
+
+pub mod kernel;
+mod library;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use object::elf::PF_X;
+use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind};
+
+use crate::error::{Error, nearest};
+use crate::sys::mmap::MappedFile;
+
+pub use library::{find_binary, path_in_process};
+
+/// A function in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its symbol, without a version.
+    pub name: String,
+    /// Address in the file's own address space.
+    pub address: u64,
+    /// Bytes; 0 where the symbol does not tell.
+    pub size: u64,
+}
+
+/// A program or library.
+#[derive(Debug)]
+pub struct Binary {
+    path: PathBuf,
+    data: MappedFile,
+}
+
+impl Binary {
+    /// Opens a file. That it is an ELF file is found out when it is used.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let doing = || format!("open {}", path.display());
+        let file = File::open(path).map_err(Error::system(doing()))?;
+        let regular = file.metadata().is_ok_and(|m| m.is_file());
+        if !regular {
+            return Err(bad(path, "it is not a file"));
+        }
+        let data = MappedFile::new(&file).map_err(Error::system(doing()))?;
+        Ok(Self { path: path.to_owned(), data })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn parse(&self) -> Result<object::File<'_>, Error> {
+        object::File::parse(&*self.data)
+            .map_err(|e| bad(&self.path, &format!("it is not an ELF file: {e}")))
+    }
+
+    /// Calls `visit` for each function, until it returns false. A function that is in both
+    /// symbol tables comes twice.
+    fn visit(&self, mut visit: impl FnMut(&str, u64, u64) -> bool) -> Result<(), Error> {
+        let file = self.parse()?;
+        for symbol in file.symbols().chain(file.dynamic_symbols()) {
+            if symbol.kind() != SymbolKind::Text || symbol.is_undefined() || symbol.address() == 0 {
+                continue;
+            }
+            let Ok(name) = symbol.name() else { continue };
+            // The static symbol table has names such as `memcpy@@GLIBC_2.14`.
+            let name = name.split('@').next().unwrap_or(name);
+            if !name.is_empty() && !visit(name, symbol.address(), symbol.size()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every function, sorted by name, each once.
+    pub fn functions(&self) -> Result<Vec<Function>, Error> {
+        let mut all = Vec::new();
+        self.visit(|name, address, size| {
+            all.push(Function { name: name.to_owned(), address, size });
+            true
+        })?;
+        all.sort_unstable_by(|a, b| (&a.name, a.address).cmp(&(&b.name, b.address)));
+        all.dedup_by(|a, b| a.name == b.name);
+        Ok(all)
+    }
+
+    /// The function with this name.
+    pub fn function(&self, name: &str) -> Result<Function, Error> {
+        let mut found = None;
+        self.visit(|n, address, size| {
+            if n == name {
+                found = Some(Function { name: n.to_owned(), address, size });
+            }
+            found.is_none()
+        })?;
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let all = self.functions().unwrap_or_default();
+        let similar = nearest(name, all.iter().map(|f| f.name.as_str()), 3);
+        Error::UnknownSymbol {
+            name: name.to_owned(),
+            place: self.path.display().to_string(),
+            similar,
+        }
+    }
+
+    /// The function that an address of the file's own address space lies in.
+    pub fn function_at(&self, address: u64) -> Option<Function> {
+        let mut found: Option<Function> = None;
+        let visited = self.visit(|name, start, size| {
+            let inside = address >= start && address - start < size.max(1);
+            if inside && found.as_ref().is_none_or(|f| f.address < start) {
+                found = Some(Function { name: name.to_owned(), address: start, size });
+            }
+            true
+        });
+        visited.ok().and(found)
+    }
+
+    /// Where in the file the code at an address of its address space is, in bytes.
+    pub fn file_offset(&self, address: u64) -> Result<u64, Error> {
+        let file = self.parse()?;
+        for segment in file.segments() {
+            let (start, size) = segment.file_range();
+            let Some(inside) = address.checked_sub(segment.address()) else { continue };
+            if inside >= size {
+                continue;
+            }
+            let executable =
+                matches!(segment.flags(), SegmentFlags::Elf { p_flags } if p_flags & PF_X != 0);
+            if executable {
+                return Ok(start.saturating_add(inside));
+            }
+        }
+        Err(bad(&self.path, &format!("there is no code at address {address:#x}")))
+    }
+
+    /// The address in the file's own address space of a place in the file.
+    pub fn address_of_offset(&self, offset: u64) -> Option<u64> {
+        let file = self.parse().ok()?;
+        file.segments().find_map(|segment| {
+            let (start, size) = segment.file_range();
+            let inside = offset.checked_sub(start).filter(|i| *i < size)?;
+            Some(segment.address() + inside)
+        })
+    }
+}
+
+fn bad(path: &Path, reason: &str) -> Error {
+    Error::BadLocation { place: path.display().to_string(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_functions_of_this_program() {
+        let me = Binary::open(&std::env::current_exe().unwrap()).unwrap();
+        let main = me.function("main").unwrap();
+        assert_eq!(me.function_at(main.address).unwrap().address, main.address);
+        let offset = me.file_offset(main.address).unwrap();
+        assert_eq!(me.address_of_offset(offset), Some(main.address));
+        assert!(me.file_offset(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_names() {
+        let me = Binary::open(&std::env::current_exe().unwrap()).unwrap();
+        match me.function("mian") {
+            Err(Error::UnknownSymbol { similar, .. }) => assert!(similar.contains(&"main".into())),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! bpf(2): commands of `enum bpf_cmd` in linux/bpf.h.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info};
+
+use super::{check, check_fd};
+
+/// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
+const ATTACH_PERF_EVENT: u32 = 41;
+/// `BPF_XDP` of `enum bpf_attach_type`.
+const ATTACH_XDP: u32 = 37;
+/// `BPF_TRACE_KPROBE_MULTI` of `enum bpf_attach_type`.
+pub(crate) const ATTACH_KPROBE_MULTI: u32 = 42;
+/// `BPF_TRACE_UPROBE_MULTI` of `enum bpf_attach_type`.
+pub(crate) const ATTACH_UPROBE_MULTI: u32 = 48;
+/// `BPF_F_KPROBE_MULTI_RETURN` and `BPF_F_UPROBE_MULTI_RETURN`.
+const MULTI_RETURN: u32 = 1;
+
+/// An all-zero `union bpf_attr`: the kernel wants unused bytes to be 0.
+fn zeroed() -> bpf_attr {
+    // SAFETY: a union of plain integers, for which all zeros is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+/// # Safety
+/// The pointers in `attr` that `command` reads or writes through must be valid for it.
+unsafe fn call(command: bpf_cmd, attr: &mut bpf_attr) -> libc::c_long {
+    let size = std::mem::size_of::<bpf_attr>();
+    // SAFETY: `attr` is valid for `size` bytes; the rest is the caller's promise.
+    unsafe { libc::syscall(libc::SYS_bpf, command as u32, std::ptr::from_mut(attr), size) }
+}
+
+/// A map and the sizes that the kernel uses for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MapRef<'a> {
+    /// The map.
+    pub fd: BorrowedFd<'a>,
+    /// Bytes of a key.
+    pub key: usize,
+    /// Bytes of a value as bpf(2) copies it: of all CPUs, for a per-CPU map.
+    pub value: usize,
+}
+
+impl MapRef<'_> {
+    fn element(&self, key: &[u8], value: Option<*const u8>, flags: u64) -> io::Result<bpf_attr> {
+        if key.len() != self.key {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut attr = zeroed();
+        // SAFETY: writing fields of a union of integers.
+        unsafe {
+            let u = &mut attr.__bindgen_anon_2;
+            u.map_fd = self.fd.as_raw_fd() as u32;
+            u.key = key.as_ptr() as u64;
+            u.__bindgen_anon_1.value = value.map_or(0, |p| p as u64);
+            u.flags = flags;
+        }
+        Ok(attr)
+    }
+
+    /// The value at `key`; `None` if there is none.
+    pub fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let mut value = vec![0u8; self.value];
+        let mut attr = self.element(key, Some(value.as_mut_ptr()), 0)?;
+        // SAFETY: key and value are as long as the kernel's.
+        match check(unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) }) {
+            Ok(_) => Ok(Some(value)),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes the value at `key`. `flags`: `BPF_ANY` 0, `BPF_NOEXIST` 1, `BPF_EXIST` 2.
+    pub fn update(&self, key: &[u8], value: &[u8], flags: u64) -> io::Result<()> {
+        if value.len() != self.value {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut attr = self.element(key, Some(value.as_ptr()), flags)?;
+        // SAFETY: key and value are as long as the kernel's; it only reads them.
+        check(unsafe { call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }).map(drop)
+    }
+
+    /// Removes the entry at `key`.
+    pub fn delete(&self, key: &[u8]) -> io::Result<()> {
+        let mut attr = self.element(key, None, 0)?;
+        // SAFETY: the key is as long as the kernel's.
+        check(unsafe { call(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr) }).map(drop)
+    }
+
+    /// The key after `key`, or the first; `None` at the end.
+    pub fn next_key(&self, key: Option<&[u8]>) -> io::Result<Option<Vec<u8>>> {
+        if key.is_some_and(|k| k.len() != self.key) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut next = vec![0u8; self.key];
+        let mut attr = zeroed();
+        // SAFETY: writing fields of a union of integers.
+        unsafe {
+            let u = &mut attr.__bindgen_anon_2;
+            u.map_fd = self.fd.as_raw_fd() as u32;
+            u.key = key.map_or(0, |k| k.as_ptr() as u64);
+            u.__bindgen_anon_1.next_key = next.as_mut_ptr() as u64;
+        }
+        // SAFETY: both keys are as long as the kernel's.
+        match check(unsafe { call(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) }) {
+            Ok(_) => Ok(Some(next)),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads up to `count` entries after `position`, which is updated. Fails with `ENOSPC`
+    /// when `count` is smaller than a bucket of the hash table.
+    pub fn lookup_batch(&self, position: &mut BatchPosition, count: u32) -> io::Result<Batch> {
+        let n = count as usize;
+        let mut keys = vec![0u8; n.saturating_mul(self.key)];
+        let mut values = vec![0u8; n.saturating_mul(self.value)];
+        position.token.resize(self.key.max(8), 0);
+        let mut next = position.token.clone();
+        let mut attr = zeroed();
+        attr.batch.in_batch = if position.started { position.token.as_ptr() as u64 } else { 0 };
+        attr.batch.out_batch = next.as_mut_ptr() as u64;
+        attr.batch.keys = keys.as_mut_ptr() as u64;
+        attr.batch.values = values.as_mut_ptr() as u64;
+        attr.batch.count = count;
+        attr.batch.map_fd = self.fd.as_raw_fd() as u32;
+        // SAFETY: keys and values hold `count` of them; a position is at most a key or 8 bytes.
+        let result = check(unsafe { call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) });
+        let last = match result {
+            Ok(_) => false,
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(e) => return Err(e),
+        };
+        // SAFETY: reading an integer of the union that the kernel has written.
+        let got = unsafe { attr.batch.count } as usize;
+        keys.truncate(got.saturating_mul(self.key));
+        values.truncate(got.saturating_mul(self.value));
+        position.token = next;
+        position.started = true;
+        Ok(Batch { keys, values, last })
+    }
+
+    /// Makes the map read-only for user space (`BPF_MAP_FREEZE`).
+    pub fn freeze(&self) -> io::Result<()> {
+        let mut attr = zeroed();
+        attr.__bindgen_anon_2.map_fd = self.fd.as_raw_fd() as u32;
+        // SAFETY: the command uses no pointer.
+        check(unsafe { call(bpf_cmd::BPF_MAP_FREEZE, &mut attr) }).map(drop)
+    }
+}
+
+/// Where a batch read goes on.
+#[derive(Debug, Default)]
+pub(crate) struct BatchPosition {
+    token: Vec<u8>,
+    started: bool,
+}
+
+/// Entries of a map, one after another.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The keys.
+    pub keys: Vec<u8>,
+    /// The values.
+    pub values: Vec<u8>,
+    /// Nothing follows.
+    pub last: bool,
+}
+
+/// What `BPF_PROG_LOAD` takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProgramSpec<'a> {
+    /// `enum bpf_prog_type`.
+    pub kind: u32,
+    /// Name of at most 15 bytes.
+    pub name: &'a CStr,
+    /// The instructions, relocated.
+    pub instructions: &'a [bpf_insn],
+    /// The licence.
+    pub license: &'a CStr,
+    /// `enum bpf_attach_type`, or 0.
+    pub attach_type: u32,
+    /// BTF of the object, and the line and function records that refer to it.
+    pub btf: Option<ProgramBtf<'a>>,
+}
+
+/// Debug information of a program.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProgramBtf<'a> {
+    /// The BTF.
+    pub fd: BorrowedFd<'a>,
+    /// `struct bpf_func_info` records, 8 bytes each.
+    pub functions: &'a [u8],
+    /// `struct bpf_line_info` records, 16 bytes each.
+    pub lines: &'a [u8],
+}
+
+/// Bytes of a `struct bpf_func_info`.
+const FUNC_INFO_SIZE: usize = 8;
+/// Bytes of a `struct bpf_line_info`.
+const LINE_INFO_SIZE: usize = 16;
+
+/// Loads a program. The verifier writes its log to `log` unless that is empty.
+pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.__bindgen_anon_3;
+        u.prog_type = spec.kind;
+        u.expected_attach_type = spec.attach_type;
+        u.insns = spec.instructions.as_ptr() as u64;
+        u.insn_cnt = spec.instructions.len() as u32;
+        u.license = spec.license.as_ptr() as u64;
+        for (to, from) in u.prog_name.iter_mut().take(15).zip(spec.name.to_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        if let Some(btf) = spec.btf {
+            u.prog_btf_fd = btf.fd.as_raw_fd() as u32;
+            u.func_info = btf.functions.as_ptr() as u64;
+            u.func_info_cnt = (btf.functions.len() / FUNC_INFO_SIZE) as u32;
+            u.func_info_rec_size = FUNC_INFO_SIZE as u32;
+            u.line_info = btf.lines.as_ptr() as u64;
+            u.line_info_cnt = (btf.lines.len() / LINE_INFO_SIZE) as u32;
+            u.line_info_rec_size = LINE_INFO_SIZE as u32;
+        }
+        if !log.is_empty() {
+            u.log_level = 1;
+            u.log_buf = log.as_mut_ptr() as u64;
+            u.log_size = u32::try_from(log.len()).unwrap_or(u32::MAX);
+        }
+    }
+    // SAFETY: every pointer is to a slice in `spec` or to `log`, with its length beside it.
+    check_fd(unsafe { call(bpf_cmd::BPF_PROG_LOAD, &mut attr) })
+}
+
+/// Loads BTF. The kernel writes why it refuses to `log` unless that is empty.
+pub(crate) fn load_btf(btf: &[u8], log: &mut [u8]) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.__bindgen_anon_7;
+        u.btf = btf.as_ptr() as u64;
+        u.btf_size = u32::try_from(btf.len()).unwrap_or(u32::MAX);
+        if !log.is_empty() {
+            u.btf_log_level = 1;
+            u.btf_log_buf = log.as_mut_ptr() as u64;
+            u.btf_log_size = u32::try_from(log.len()).unwrap_or(u32::MAX);
+        }
+    }
+    // SAFETY: both pointers are to slices, with their lengths beside them.
+    check_fd(unsafe { call(bpf_cmd::BPF_BTF_LOAD, &mut attr) })
+}
+
+/// Runs a raw tracepoint program once, on this CPU, with an empty context.
+pub(crate) fn run_program(program: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut attr = zeroed();
+    attr.test.prog_fd = program.as_raw_fd() as u32;
+    // SAFETY: no buffers are handed over.
+    check(unsafe { call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) })?;
+    // SAFETY: reading an integer of the union that the kernel has written.
+    Ok(unsafe { attr.test.retval })
+}
+
+/// How often the kernel skipped a program because it was running already on that CPU. 0 before
+/// Linux 5.12.
+pub(crate) fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: a record of integers, for which all zeros is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed();
+    attr.info.bpf_fd = program.as_raw_fd() as u32;
+    attr.info.info_len = std::mem::size_of::<bpf_prog_info>() as u32;
+    attr.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: `info` is valid for `info_len` bytes.
+    check(unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) })?;
+    Ok(info.recursion_misses)
+}
+
+/// Attaches a program to a perf event by a link.
+pub(crate) fn link_perf_event(
+    program: BorrowedFd<'_>,
+    event: BorrowedFd<'_>,
+    cookie: u64,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.__bindgen_anon_2.target_fd = event.as_raw_fd() as u32;
+        u.attach_type = ATTACH_PERF_EVENT;
+        u.__bindgen_anon_3.perf_event.bpf_cookie = cookie;
+    }
+    // SAFETY: no buffers are handed over.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Attaches an XDP program to an interface by a link. `flags`: `XDP_FLAGS_*` of
+/// linux/if_link.h.
+pub(crate) fn link_xdp(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.__bindgen_anon_2.target_ifindex = ifindex;
+        u.attach_type = ATTACH_XDP;
+        u.flags = flags;
+    }
+    // SAFETY: no buffers are handed over.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Attaches a program to many kernel functions by one link. Each name has its cookie.
+pub(crate) fn link_kprobe_multi(
+    program: BorrowedFd<'_>,
+    names: &[&CStr],
+    cookies: &[u64],
+    on_return: bool,
+) -> io::Result<OwnedFd> {
+    if names.len() != cookies.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let pointers: Vec<u64> = names.iter().map(|n| n.as_ptr() as u64).collect();
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.attach_type = ATTACH_KPROBE_MULTI;
+        let multi = &mut u.__bindgen_anon_3.kprobe_multi;
+        multi.flags = if on_return { MULTI_RETURN } else { 0 };
+        multi.cnt = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        multi.syms = pointers.as_ptr() as u64;
+        multi.cookies = cookies.as_ptr() as u64;
+    }
+    // SAFETY: `pointers` and `cookies` have `cnt` elements, each name ends in NUL.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Attaches a program to many places of one file by one link. Each offset has its cookie.
+pub(crate) fn link_uprobe_multi(
+    program: BorrowedFd<'_>,
+    path: &CStr,
+    offsets: &[u64],
+    cookies: &[u64],
+    pid: Option<u32>,
+    on_return: bool,
+) -> io::Result<OwnedFd> {
+    if offsets.len() != cookies.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.attach_type = ATTACH_UPROBE_MULTI;
+        let multi = &mut u.__bindgen_anon_3.uprobe_multi;
+        multi.path = path.as_ptr() as u64;
+        multi.offsets = offsets.as_ptr() as u64;
+        multi.cookies = cookies.as_ptr() as u64;
+        multi.cnt = u32::try_from(offsets.len()).unwrap_or(u32::MAX);
+        multi.flags = if on_return { MULTI_RETURN } else { 0 };
+        multi.pid = pid.unwrap_or(0);
+    }
+    // SAFETY: `offsets` and `cookies` have `cnt` elements, the path ends in NUL.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}

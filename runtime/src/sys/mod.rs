@@ -1,0 +1,31 @@
+//! System calls that no library offers safely: bpf(2), perf_event_open(2), fork and signal
+//! handlers. The only unsafe code of this crate.
+//!
+//! Invariant of every function here: a pointer handed to the kernel comes from a slice or a
+//! reference that lives until the call returns, and the buffer is as long as the kernel will
+//! read or write, which is checked here.
+#![allow(unsafe_code)]
+
+pub(crate) mod bpf;
+pub(crate) mod mmap;
+pub(crate) mod perf;
+pub(crate) mod process;
+pub(crate) mod signal;
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// The result of a system call that returns a number, or -1 and errno.
+fn check(result: libc::c_long) -> io::Result<i32> {
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    i32::try_from(result).map_err(io::Error::other)
+}
+
+/// The result of a system call that returns a new file descriptor.
+fn check_fd(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = check(result)?;
+    // SAFETY: the kernel just returned this descriptor; nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

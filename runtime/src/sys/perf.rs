@@ -1,0 +1,98 @@
+//! perf_event_open(2) and its ioctls: linux/perf_event.h.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use aya_obj::generated::perf_event_attr;
+
+use super::{check, check_fd};
+
+/// `PERF_TYPE_SOFTWARE`
+const TYPE_SOFTWARE: u32 = 1;
+/// `PERF_TYPE_TRACEPOINT`
+const TYPE_TRACEPOINT: u32 = 2;
+/// `PERF_COUNT_SW_CPU_CLOCK`
+const CPU_CLOCK: u64 = 0;
+/// `PERF_FLAG_FD_CLOEXEC`
+const CLOEXEC: libc::c_ulong = 8;
+/// `PERF_EVENT_IOC_ENABLE`
+const IOC_ENABLE: libc::c_ulong = 0x2400;
+/// `PERF_EVENT_IOC_SET_BPF`
+const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+
+fn zeroed() -> perf_event_attr {
+    // SAFETY: plain integers, for which all zeros is a value.
+    let mut attr: perf_event_attr = unsafe { std::mem::zeroed() };
+    attr.size = std::mem::size_of::<perf_event_attr>() as u32;
+    attr
+}
+
+/// Opens an event on one CPU, or on all for one process.
+fn open(attr: &perf_event_attr, pid: Option<u32>, cpu: Option<u32>) -> io::Result<OwnedFd> {
+    let pid = pid.map_or(-1, |p| p as libc::pid_t);
+    let cpu = cpu.map_or(-1, |c| c as libc::c_int);
+    let attr = std::ptr::from_ref(attr);
+    // SAFETY: `attr` is a valid record of the size that it states; pointers in it are valid by
+    // the callers below.
+    check_fd(unsafe { libc::syscall(libc::SYS_perf_event_open, attr, pid, cpu, -1, CLOEXEC) })
+}
+
+/// A clock on one CPU that fires each `period` nanoseconds; with `pid`, only while that process
+/// runs.
+pub(crate) fn open_clock(period: u64, cpu: u32, pid: Option<u32>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = TYPE_SOFTWARE;
+    attr.config = CPU_CLOCK;
+    attr.__bindgen_anon_1.sample_period = period;
+    open(&attr, pid, Some(cpu))
+}
+
+/// A tracepoint, by its id in tracefs. It fires on every CPU.
+pub(crate) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = TYPE_TRACEPOINT;
+    attr.config = id;
+    attr.__bindgen_anon_1.sample_period = 1;
+    open(&attr, None, Some(0))
+}
+
+/// A probe of the kprobe or uprobe PMU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProbeSpec<'a> {
+    /// The PMU's number, from its `type` file in sysfs.
+    pub pmu: u32,
+    /// The bit of `config` that asks for a return probe; `None` for an entry probe.
+    pub return_bit: Option<u32>,
+    /// Kernel symbol or path of the file; `None` for an absolute kernel address.
+    pub name: Option<&'a CStr>,
+    /// Offset from the symbol or in the file, or the kernel address.
+    pub offset: u64,
+    /// Only in this process.
+    pub pid: Option<u32>,
+}
+
+/// Opens a probe. It fires on every CPU.
+pub(crate) fn open_probe(spec: &ProbeSpec<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = spec.pmu;
+    attr.config = spec.return_bit.map_or(0, |bit| 1u64 << (bit & 63));
+    // The kernel copies the name during the call.
+    attr.__bindgen_anon_3.config1 = spec.name.map_or(0, |n| n.as_ptr() as u64);
+    attr.__bindgen_anon_4.config2 = spec.offset;
+    let cpu = if spec.pid.is_some() { None } else { Some(0) };
+    open(&attr, spec.pid, cpu)
+}
+
+/// Attaches a program to an event without a link: for kernels before 5.15.
+pub(crate) fn set_program(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is a number.
+    check(unsafe { libc::ioctl(event.as_raw_fd(), IOC_SET_BPF, program.as_raw_fd()) }.into())
+        .map(drop)
+}
+
+/// Starts an event.
+pub(crate) fn enable(event: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is a number.
+    check(unsafe { libc::ioctl(event.as_raw_fd(), IOC_ENABLE, 0) }.into()).map(drop)
+}

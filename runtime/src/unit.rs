@@ -1,0 +1,409 @@
+//! One object of a session.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::plan::{MapRole, MissingProbes, Object, Plan};
+
+use crate::attach::{self, Attachment, Context, Site, begin_end};
+use crate::decode::Decoder;
+use crate::error::Error;
+use crate::event::Event;
+use crate::load::{self, Loaded};
+use crate::losses::{LossTotal, Losses};
+use crate::machine::{Machine, UnitResolve};
+use crate::maps::LoadedMap;
+use crate::request::Request;
+use crate::ring::Ring;
+use crate::session::{AttachReport, output};
+use crate::sink::Sink;
+use crate::snapshot::MapSnapshot;
+
+/// Records that are handled before anything else gets its turn.
+const ROUND: usize = 65_536;
+
+/// An object in the kernel, and what hangs on it.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    loaded: Loaded,
+    decoder: Decoder,
+    ring: Option<Ring>,
+    losses: Losses,
+    /// By probe. Probes that share a link are under the first of them.
+    attached: BTreeMap<u32, Attachment>,
+}
+
+impl Unit {
+    /// Loads an object.
+    pub fn load(
+        object: &Object,
+        shared: &[Arc<LoadedMap>],
+        machine: &Arc<Machine>,
+    ) -> Result<Self, Error> {
+        let loaded = load::load(object, shared)?;
+        let ring = loaded.maps.iter().find(|m| m.plan.role == MapRole::Ring);
+        let ring = ring.map(|m| Ring::new(m)).transpose()?;
+        let resolve = UnitResolve {
+            machine: Arc::clone(machine),
+            plan: Arc::clone(&loaded.plan),
+            maps: loaded.maps.clone(),
+        };
+        let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
+        let losses = Losses::new(&loaded.plan);
+        Ok(Self { loaded, decoder, ring, losses, attached: BTreeMap::new() })
+    }
+
+    /// Its plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.loaded.plan
+    }
+
+    /// What went less well than it could while loading.
+    pub fn warnings(&self) -> &[String] {
+        &self.loaded.warnings
+    }
+
+    /// Maps that later objects may use.
+    pub fn shareable(&self) -> impl Iterator<Item = &Arc<LoadedMap>> {
+        self.loaded.maps.iter().filter(|m| matches!(m.plan.role, MapRole::Script | MapRole::Stacks))
+    }
+
+    /// Index of a map of the script in the plan.
+    pub fn map_index(&self, name: &str) -> Option<u32> {
+        let maps = &self.plan().maps;
+        let index = maps.iter().position(|m| m.role == MapRole::Script && m.name == name)?;
+        u32::try_from(index).ok()
+    }
+
+    /// Readable when there are records.
+    pub fn ring_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ring.as_ref().map(Ring::fd)
+    }
+
+    /// Whether anything is attached that may still report.
+    pub fn can_fire(&self) -> bool {
+        !self.attached.is_empty()
+    }
+
+    /// Runs every program of a kind, once for each of its probes.
+    pub fn run_all(&self, kind: ProbeKind) -> Result<usize, Error> {
+        let mut runs = 0;
+        let plan = self.plan();
+        for (program, loaded) in plan.programs.iter().zip(&self.loaded.programs) {
+            if program.kind == kind {
+                for _ in &program.probes {
+                    begin_end::run(loaded.fd.as_fd())?;
+                    runs += 1;
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Runs `begin`, then attaches every probe. After an error some may be attached.
+    pub fn attach(&mut self, context: &Context) -> Result<AttachReport, Error> {
+        let mut report = AttachReport::default();
+        report.attached += self.run_all(ProbeKind::Begin)?;
+        let is_end = |p: &&rbtrace_probes_ebpf::plan::Program| p.kind == ProbeKind::End;
+        report.attached += self.plan().programs.iter().filter(is_end).count();
+        let mut places = self.places();
+        // Stable: within each half the order of the script stays.
+        places.sort_by_key(|place| attach::in_reverse(place.kind));
+        let forward = places.iter().take_while(|p| !attach::in_reverse(p.kind)).count();
+        if let Some(reverse) = places.get_mut(forward..) {
+            reverse.reverse();
+        }
+        for place in places {
+            self.attach_place(&place, context, &mut report)?;
+        }
+        if report.attached == 0 && !self.plan().probes.is_empty() {
+            return Err(report.failed.pop().unwrap_or(Error::NothingAttached));
+        }
+        Ok(report)
+    }
+
+    /// What is to be attached, in the order of the script: each probe by itself, or all probes
+    /// of a program that one link can take.
+    fn places(&self) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (index, program) in self.plan().programs.iter().enumerate() {
+            let multi = self.loaded.programs.get(index).is_some_and(|p| p.multi);
+            let each = |probes: Vec<u32>| Place { program: index, kind: program.kind, probes };
+            match program.kind {
+                ProbeKind::Begin | ProbeKind::End => {}
+                _ if multi => places.push(each(program.probes.clone())),
+                _ => places.extend(program.probes.iter().map(|p| each(vec![*p]))),
+            }
+        }
+        // By the place of the first probe in the script.
+        places.sort_by_key(|p| p.probes.first().copied());
+        places
+    }
+
+    fn attach_place(
+        &mut self,
+        place: &Place,
+        context: &Context,
+        report: &mut AttachReport,
+    ) -> Result<(), Error> {
+        if self.is_multi(place.program) {
+            match self.attach_together(place, context) {
+                Ok(attachment) => {
+                    report.attached += place.probes.len();
+                    self.keep(place.probes.first().copied(), attachment, report);
+                    return Ok(());
+                }
+                // One bad place spoils the link: find out which one.
+                Err(_) => self.loaded.reload_single(place.program)?,
+            }
+        }
+        let order: Box<dyn Iterator<Item = &u32>> = if attach::in_reverse(place.kind) {
+            Box::new(place.probes.iter().rev())
+        } else {
+            Box::new(place.probes.iter())
+        };
+        for probe in order {
+            match self.attach_one(place.program, *probe, context) {
+                Ok(attachment) => {
+                    report.attached += 1;
+                    self.keep(Some(*probe), attachment, report);
+                }
+                Err(e) => match self.plan().config.missing_probes {
+                    MissingProbes::Error => return Err(e),
+                    MissingProbes::Warn => report.failed.push(e),
+                    MissingProbes::Ignore => {}
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn is_multi(&self, program: usize) -> bool {
+        self.loaded.programs.get(program).is_some_and(|p| p.multi)
+    }
+
+    fn keep(&mut self, probe: Option<u32>, mut new: Attachment, report: &mut AttachReport) {
+        report.notes.extend(new.note.take());
+        if let Some(probe) = probe {
+            self.attached.insert(probe, new);
+        }
+    }
+
+    fn attach_together(&self, place: &Place, context: &Context) -> Result<Attachment, Error> {
+        let program = self.loaded.programs.get(place.program);
+        let program = program.ok_or_else(|| Error::Malformed("no such program".into()))?;
+        let probes = &self.plan().probes;
+        let probes: Vec<_> = place
+            .probes
+            .iter()
+            .filter_map(|index| Some((*index, probes.get(*index as usize)?)))
+            .collect();
+        attach::attach_many(place.kind, program, &probes, context)
+    }
+
+    fn attach_one(
+        &self,
+        program: usize,
+        probe: u32,
+        context: &Context,
+    ) -> Result<Attachment, Error> {
+        let malformed = || Error::Malformed(format!("the plan has no probe {probe}"));
+        let plan = self.plan();
+        let definition = plan.probes.get(probe as usize).ok_or_else(malformed)?;
+        let loaded = self.loaded.programs.get(program).ok_or_else(malformed)?;
+        let site = Site {
+            program: loaded.fd.as_fd(),
+            probe,
+            uses_cookie: plan.programs.get(program).is_some_and(|p| p.uses_cookie),
+            context,
+        };
+        attach::attach(&site, &definition.target).map_err(|source| Error::Attach {
+            probe: definition.name.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Detaches every probe. What is returned may be closed at any later time.
+    pub fn detach(&mut self) -> Vec<OwnedFd> {
+        attach::detach_all(std::mem::take(&mut self.attached).into_values().collect())
+    }
+
+    /// Detaches one probe, if it is attached by itself. What is returned may be closed at any
+    /// later time.
+    pub fn detach_probe(&mut self, probe: u32) -> Option<Vec<OwnedFd>> {
+        self.attached.remove(&probe).map(|a| attach::detach_all(vec![a]))
+    }
+
+    /// Handles every record that is there. The first `exit` sets `exit` and ends it.
+    pub fn drain_all(&mut self, sink: &mut dyn Sink, exit: &mut Option<i32>) -> Result<(), Error> {
+        while exit.is_none() && self.drain(sink, exit)? {}
+        Ok(())
+    }
+
+    /// Handles records that are there, so many that others get their turn. The first `exit`
+    /// sets `exit` and ends it. True if records may be left.
+    pub fn drain(&mut self, sink: &mut dyn Sink, exit: &mut Option<i32>) -> Result<bool, Error> {
+        let Some(mut ring) = self.ring.take() else { return Ok(false) };
+        let mut result = Ok(());
+        let mut left = ROUND;
+        ring.drain(|record| {
+            result = self.record(record, sink, exit);
+            left -= 1;
+            match (&result, &exit) {
+                (Ok(()), None) if left > 0 => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        });
+        self.ring = Some(ring);
+        result.map(|()| left == 0)
+    }
+
+    /// Drops records that are there.
+    pub fn discard(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.drain(|_| ControlFlow::Continue(()));
+        }
+    }
+
+    fn record(
+        &self,
+        bytes: &[u8],
+        sink: &mut dyn Sink,
+        exit: &mut Option<i32>,
+    ) -> Result<(), Error> {
+        let request = match self.decoder.record(bytes) {
+            Ok(request) => request,
+            Err(e) => return complain(sink, format!("malformed record: {e}")),
+        };
+        match request {
+            Request::Output(event) => output(sink.event(&event)),
+            Request::PrintMap { map, top, div } => self.print_map(map, top, div, sink),
+            Request::PrintEntry { map, key, div } => self.print_entry(map, &key, div, sink),
+            Request::Clear { map } => self.change(map, sink, LoadedMap::clear),
+            Request::Zero { map } => self.change(map, sink, LoadedMap::zero),
+            Request::Exit { code } => {
+                *exit = Some(code);
+                Ok(())
+            }
+            Request::Cat { path, max_bytes } => cat(&path, max_bytes, sink),
+            Request::System { command } => system(&command, sink),
+        }
+    }
+
+    fn map(&self, index: u32) -> Result<&Arc<LoadedMap>, Error> {
+        let map = self.loaded.maps.get(index as usize);
+        map.ok_or_else(|| Error::Malformed(format!("the plan has no map {index}")))
+    }
+
+    fn snapshot(&self, index: u32) -> Result<MapSnapshot, Error> {
+        let map = self.map(index)?;
+        let entries =
+            map.entries().map_err(Error::system(format!("read map {}", map.plan.name)))?;
+        Ok(MapSnapshot { map: index, entries })
+    }
+
+    /// Prints a map: all of it, or the `top` largest entries.
+    pub fn print_map(
+        &self,
+        index: u32,
+        top: u32,
+        div: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        match self.decoder.map(&self.snapshot(index)?, top, div) {
+            Ok(event) => output(sink.event(&event)),
+            Err(e) => complain(sink, format!("malformed map: {e}")),
+        }
+    }
+
+    /// Prints a map as it is printed when a run ends.
+    pub fn print_map_at_exit(&self, index: u32, sink: &mut dyn Sink) -> Result<(), Error> {
+        match self.decoder.map_at_exit(&self.snapshot(index)?) {
+            Ok(Some(event)) => output(sink.event(&event)),
+            Ok(None) => Ok(()),
+            Err(e) => complain(sink, format!("malformed map: {e}")),
+        }
+    }
+
+    fn print_entry(
+        &self,
+        index: u32,
+        key: &[u8],
+        div: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Error> {
+        let map = self.map(index)?;
+        let values = map.lookup(key).map_err(Error::system(format!("read {}", map.plan.name)))?;
+        match self.decoder.entry(index, key, &values.unwrap_or_default(), div) {
+            Ok(event) => output(sink.event(&event)),
+            Err(e) => complain(sink, format!("malformed map: {e}")),
+        }
+    }
+
+    fn change(
+        &self,
+        index: u32,
+        sink: &mut dyn Sink,
+        change: impl Fn(&LoadedMap) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        let map = self.map(index)?;
+        match change(map) {
+            Ok(()) => Ok(()),
+            Err(e) => complain(sink, format!("cannot change map {}: {e}", map.plan.name)),
+        }
+    }
+
+    /// Reports what was lost since the last time: at most once a second unless `now`.
+    pub fn report_losses(&mut self, sink: &mut dyn Sink, now: bool) -> Result<(), Error> {
+        let events =
+            self.losses.report(&self.loaded, now).map_err(Error::system("read loss counters"))?;
+        events.iter().try_for_each(|event| output(sink.event(event)))
+    }
+
+    /// All that was lost.
+    pub fn losses(&self) -> Vec<LossTotal> {
+        self.losses.totals(self.plan()).collect()
+    }
+}
+
+/// Probes that are attached in one go.
+struct Place {
+    program: usize,
+    kind: ProbeKind,
+    probes: Vec<u32>,
+}
+
+fn complain(sink: &mut dyn Sink, message: String) -> Result<(), Error> {
+    output(sink.event(&Event::Error { message, location: None }))
+}
+
+fn cat(path: &[u8], max_bytes: u64, sink: &mut dyn Sink) -> Result<(), Error> {
+    let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path));
+    let mut contents = Vec::new();
+    let read = std::fs::File::open(path).and_then(|f| f.take(max_bytes).read_to_end(&mut contents));
+    match read {
+        Ok(_) => output(sink.event(&Event::Cat(contents))),
+        Err(e) => complain(sink, format!("failed to open file '{}': {e}", path.display())),
+    }
+}
+
+fn system(command: &[u8], sink: &mut dyn Sink) -> Result<(), Error> {
+    output(sink.flush())?;
+    let command = std::ffi::OsStr::from_bytes(command);
+    let run = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .output();
+    match run {
+        Ok(done) => output(sink.event(&Event::System(done.stdout))),
+        Err(e) => complain(sink, format!("cannot run '{}': {e}", command.display())),
+    }
+}

@@ -1,0 +1,194 @@
+//! What the running machine has: [`Catalog`] and [`TypeSource`] of its kernel and its files. Each
+//! list is read when it is first asked for.
+
+mod binaries;
+pub mod format;
+pub mod glob;
+mod kernel;
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rbtrace_lang::catalog::{Catalog, TracepointFormat, TypeSource};
+use rbtrace_runtime::symbols::Binary;
+use rbtrace_runtime::symbols::kernel::KernelSymbols;
+use rbtrace_runtime::tracefs::Tracefs;
+
+use kernel::Function;
+
+/// The running machine.
+#[derive(Default)]
+pub struct Machine {
+    pid: Option<u32>,
+    cpid: Option<u32>,
+    traceable_functions: Option<PathBuf>,
+    tracefs: OnceCell<Option<Tracefs>>,
+    traceable: OnceCell<Option<Vec<Function>>>,
+    symbols: OnceCell<Option<KernelSymbols>>,
+    kallsyms: OnceCell<Option<Vec<Function>>>,
+    /// Functions of files that were asked about.
+    binaries: RefCell<HashMap<String, Option<Rc<Vec<String>>>>>,
+}
+
+impl Machine {
+    /// The running machine. `pid`: the process given by `-p`, or the one that `-c` started, which
+    /// is `cpid`. `traceable_functions`: instead of tracefs' list of functions.
+    pub fn new(pid: Option<u32>, cpid: Option<u32>, traceable_functions: Option<PathBuf>) -> Self {
+        Self { pid, cpid, traceable_functions, ..Self::default() }
+    }
+
+    /// tracefs. `None`: it cannot be read here.
+    pub fn tracefs(&self) -> Option<&Tracefs> {
+        self.tracefs.get_or_init(|| Tracefs::open().ok()).as_ref()
+    }
+
+    /// The functions that the kernel itself calls traceable. `None`: it does not tell.
+    fn traceable(&self) -> Option<&[Function]> {
+        let read = || match &self.traceable_functions {
+            Some(path) => kernel::listed(path),
+            None => kernel::listed(&self.tracefs()?.root().join("available_filter_functions")),
+        };
+        self.traceable.get_or_init(read).as_deref()
+    }
+
+    fn symbols(&self) -> Option<&KernelSymbols> {
+        self.symbols.get_or_init(|| KernelSymbols::read().ok()).as_ref()
+    }
+
+    fn kallsyms(&self) -> Option<&[Function]> {
+        self.kallsyms.get_or_init(|| self.symbols().map(kernel::of_symbols)).as_deref()
+    }
+
+    fn functions_of(&self, binary: &str) -> Option<Rc<Vec<String>>> {
+        let mut known = self.binaries.borrow_mut();
+        known.entry(binary.to_owned()).or_insert_with(|| functions(binary).map(Rc::new)).clone()
+    }
+
+    /// The description of a tracepoint's record, as tracefs has it.
+    pub fn tracepoint_format(&self, category: &str, name: &str) -> Option<String> {
+        self.tracefs()?.format(category, name).ok()
+    }
+}
+
+impl Catalog for Machine {
+    fn kernel_functions(&self, module: Option<&str>, pattern: &str) -> Option<Vec<String>> {
+        let names = |functions: &[Function]| -> Vec<String> {
+            kernel::matching(functions, module, pattern).map(|f| f.name.clone()).collect()
+        };
+        let mut found = self.traceable().map(names);
+        // What ftrace does not list can often be probed all the same; a pattern has to be
+        // content with what is known to be safe.
+        let wanted = !glob::is_glob(pattern) && found.as_ref().is_none_or(Vec::is_empty);
+        if found.is_none() || wanted {
+            found = self.kallsyms().map(names).or(found);
+        }
+        found.map(|mut names| {
+            names.dedup();
+            names
+        })
+    }
+
+    fn tracepoints(&self, category: &str, pattern: &str) -> Option<Vec<(String, String)>> {
+        let tracefs = self.tracefs()?;
+        let categories = match glob::is_glob(category) {
+            true => tracefs.categories().ok()?,
+            false => vec![category.to_owned()],
+        };
+        let mut found = Vec::new();
+        for category in categories.iter().filter(|c| glob::matches(category, c)) {
+            if !glob::is_glob(pattern) {
+                if tracefs.id(category, pattern).is_ok() {
+                    found.push((category.clone(), pattern.to_owned()));
+                }
+                continue;
+            }
+            let events = tracefs.events(category);
+            let matching = events.into_iter().filter(|event| glob::matches(pattern, event));
+            found.extend(matching.map(|event| (category.clone(), event)));
+        }
+        Some(found)
+    }
+
+    fn binaries(&self, pattern: &str) -> Vec<String> {
+        binaries::find(pattern, self.pid)
+    }
+
+    fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>> {
+        let functions = self.functions_of(binary)?;
+        Some(functions.iter().filter(|name| glob::matches(pattern, name)).cloned().collect())
+    }
+
+    fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
+        // /sys/class/net shows the namespace in which sysfs was mounted, this one ours.
+        let table = fs::read_to_string("/proc/self/net/dev").ok()?;
+        let mut names: Vec<String> = table
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, _)| name.trim().to_owned())
+            .filter(|name| glob::matches(pattern, name))
+            .collect();
+        if let (true, Ok(index)) = (names.is_empty(), pattern.parse()) {
+            names.extend(interface_name(index));
+        }
+        names.sort_unstable();
+        Some(names)
+    }
+
+    fn kernel_symbol(&self, name: &str) -> Option<u64> {
+        self.symbols()?.find(name).map(|symbol| symbol.address).filter(|address| *address != 0)
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    fn cpid(&self) -> Option<u32> {
+        self.cpid
+    }
+}
+
+impl TypeSource for Machine {
+    fn tracepoint(&self, category: &str, name: &str) -> Option<TracepointFormat> {
+        Some(format::parse(&self.tracepoint_format(category, name)?))
+    }
+}
+
+/// Names of the functions that a file defines, sorted. `None`: it is no program or library.
+fn functions(path: &str) -> Option<Vec<String>> {
+    let functions = Binary::open(Path::new(path)).ok()?.functions().ok()?;
+    Some(functions.into_iter().map(|function| function.name).collect())
+}
+
+/// Name of the interface with this index.
+fn interface_name(index: u32) -> Option<String> {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    netdevice::index_to_name(any, index).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_the_loopback_interface_by_name_pattern_and_index() {
+        let machine = Machine::default();
+        for pattern in ["lo", "l[o]", "1"] {
+            let names = machine.interfaces(pattern).expect("a list of interfaces");
+            assert!(names.iter().any(|name| name == "lo"), "{pattern}: {names:?}");
+        }
+        assert_eq!(machine.interfaces("no-such-interface"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn finds_libc_where_it_is_installed() {
+        let machine = Machine::default();
+        for path in machine.binaries("libc") {
+            let all = machine.user_functions(&path, "getaddrinf[o]").expect("a library");
+            assert_eq!(all, ["getaddrinfo"]);
+        }
+    }
+}

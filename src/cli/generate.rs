@@ -1,0 +1,40 @@
+//! The man page and the completions.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::Cli;
+
+/// Writes the man page, in roff.
+pub fn manual(out: &mut dyn Write) -> io::Result<()> {
+    clap_mangen::Man::new(Cli::command()).section("8").render(out)
+}
+
+/// Writes completions for a shell; `false` if there is no such shell.
+pub fn completions(shell: &str, out: &mut dyn Write) -> io::Result<bool> {
+    let Ok(shell) = shell.parse::<Shell>() else { return Ok(false) };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "rbtrace", &mut script);
+    out.write_all(&script)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_come_from_the_flags() {
+        let mut page = Vec::new();
+        manual(&mut page).expect("written to memory");
+        let page = String::from_utf8_lossy(&page).into_owned();
+        assert!(page.contains("emit\\-elf") && page.contains("Examples"), "{page}");
+
+        let mut script = Vec::new();
+        assert!(completions("bash", &mut script).expect("written to memory"));
+        assert!(String::from_utf8_lossy(&script).contains("--dry-run"));
+        assert!(!completions("csh", &mut script).expect("written to memory"));
+    }
+}

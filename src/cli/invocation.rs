@@ -1,0 +1,277 @@
+//! What the command line asks for, its flags checked against each other.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::{Buffering, Cli, Format, Stage};
+use crate::scripts;
+
+/// What to do, and how.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub action: Action,
+    /// All flags, for those that need no check.
+    pub flags: Cli,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Compile, then run, print stages or write the object, as the flags have it.
+    Run {
+        /// The script.
+        input: Input,
+        /// `$1` and so on.
+        params: Vec<String>,
+        /// `--name=value` after `--`.
+        named: Vec<String>,
+    },
+    /// List the probes that a pattern names.
+    ListPattern(String),
+    /// List the probes of a script.
+    ListScript {
+        /// The script.
+        input: Input,
+        /// `$1` and so on.
+        params: Vec<String>,
+    },
+    /// Ask line by line.
+    Repl,
+    /// Show what rbtrace does.
+    Demo,
+    /// Be the workload of this name.
+    DemoWorkload(String),
+    /// Tell what the kernel can do.
+    Info,
+    /// Explain an error code; without one, name all.
+    Explain(Option<String>),
+    /// List the built-in scripts.
+    Scripts,
+    /// Completions for a shell.
+    Completions(Option<String>),
+    /// The man page.
+    Manual,
+}
+
+/// Where a script is read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// `-e`
+    Text(String),
+    /// Standard input.
+    Stdin,
+    /// A script or an object.
+    File(PathBuf),
+    /// A built-in script, by name.
+    BuiltIn(&'static scripts::Script),
+}
+
+/// Where output goes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// A file instead of standard output.
+    pub file: Option<PathBuf>,
+    /// Text or JSON.
+    pub format: Format,
+    /// When it is written.
+    pub buffering: Buffering,
+}
+
+impl Invocation {
+    /// Where output goes.
+    pub fn output(&self) -> Output {
+        let Cli { output, format, buffering, .. } = &self.flags;
+        Output { file: output.clone(), format: *format, buffering: *buffering }
+    }
+
+    /// Whether a stage is to be printed.
+    pub fn prints(&self, stage: Stage) -> bool {
+        self.flags.stages.iter().any(|s| *s == stage || *s == Stage::All)
+    }
+}
+
+/// Reads the command line. The error prints itself: help and version among the errors.
+pub fn parse<I: IntoIterator<Item = OsString>>(args: I) -> Result<Invocation, clap::Error> {
+    let flags = Cli::try_parse_from(args)?;
+    refuse_what_is_not_there(&flags)?;
+    let action = action(&flags)?;
+    Ok(Invocation { action, flags })
+}
+
+fn usage_error(kind: ErrorKind, message: impl std::fmt::Display) -> clap::Error {
+    Cli::command().error(kind, message)
+}
+
+fn refuse_what_is_not_there(flags: &Cli) -> Result<(), clap::Error> {
+    let missing = [
+        (flags.test, "--test"),
+        (flags.bench, "--bench"),
+        (flags.fmt, "--fmt"),
+        (flags.mode.is_some(), "--mode"),
+        (flags.probe_filter.is_some(), "--probe-filter"),
+    ];
+    match missing.iter().find(|(given, _)| *given) {
+        Some((_, flag)) => {
+            let message = format!("rbtrace does not have bpftrace's {flag} yet");
+            Err(usage_error(ErrorKind::InvalidValue, message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn action(flags: &Cli) -> Result<Action, clap::Error> {
+    if let Some(name) = &flags.demo_workload {
+        return Ok(Action::DemoWorkload(name.clone()));
+    }
+    if flags.info {
+        return Ok(Action::Info);
+    }
+    if flags.demo {
+        return Ok(Action::Demo);
+    }
+    if flags.list {
+        return list(flags);
+    }
+    if let Some(program) = &flags.program {
+        let (params, named) = split_named(&flags.words);
+        return Ok(Action::Run { input: Input::Text(program.clone()), params, named });
+    }
+    let Some((first, rest)) = flags.words.split_first() else {
+        return without_script(flags);
+    };
+    if let Some(action) = word(first, rest) {
+        return Ok(action);
+    }
+    let (params, named) = split_named(rest);
+    Ok(Action::Run { input: input(first), params, named })
+}
+
+/// `rbtrace` alone asks line by line on a terminal; elsewhere, and with flags that are about a
+/// script, a script is missing.
+fn without_script(flags: &Cli) -> Result<Action, clap::Error> {
+    let about_a_script = flags.cmd.is_some()
+        || flags.dry_run
+        || flags.emit_elf.is_some()
+        || !flags.stages.is_empty();
+    if flags.repl || (!about_a_script && std::io::stdin().is_terminal()) {
+        return Ok(Action::Repl);
+    }
+    Err(usage_error(ErrorKind::MissingRequiredArgument, "a FILE or -e PROGRAM is required"))
+}
+
+fn list(flags: &Cli) -> Result<Action, clap::Error> {
+    let (params, _) = split_named(&flags.words);
+    if let Some(program) = &flags.program {
+        return Ok(Action::ListScript { input: Input::Text(program.clone()), params });
+    }
+    match params.split_first() {
+        None => Ok(Action::ListPattern("*".into())),
+        Some((first, rest)) if is_file(first) => {
+            Ok(Action::ListScript { input: input(first), params: rest.to_vec() })
+        }
+        Some((pattern, [])) => Ok(Action::ListPattern(pattern.clone())),
+        Some(_) => Err(usage_error(
+            ErrorKind::TooManyValues,
+            "-l takes one PATTERN; separate several by commas",
+        )),
+    }
+}
+
+/// The words that stand for no script, unless there is a file with that name.
+fn word(first: &str, rest: &[String]) -> Option<Action> {
+    if is_file(first) {
+        return None;
+    }
+    match (first, rest) {
+        ("scripts", []) => Some(Action::Scripts),
+        ("man", []) => Some(Action::Manual),
+        ("explain", [] | [_]) => Some(Action::Explain(rest.first().cloned())),
+        ("completions", [] | [_]) => Some(Action::Completions(rest.first().cloned())),
+        _ => None,
+    }
+}
+
+/// What a name on the command line stands for.
+pub fn input(name: &str) -> Input {
+    if name == "-" {
+        return Input::Stdin;
+    }
+    match scripts::find(name) {
+        Some(script) if !is_file(name) => Input::BuiltIn(script),
+        _ => Input::File(name.into()),
+    }
+}
+
+/// Whether a name is that of something to read; a directory is not.
+fn is_file(name: &str) -> bool {
+    name != "-" && Path::new(name).metadata().is_ok_and(|m| !m.is_dir())
+}
+
+/// Positional parameters, and named ones without their `--`: the latter only get here behind a
+/// `--` of their own.
+fn split_named(words: &[String]) -> (Vec<String>, Vec<String>) {
+    let mut named = Vec::new();
+    let mut params = Vec::new();
+    for word in words {
+        match word.strip_prefix("--") {
+            Some(name) if !name.is_empty() => named.push(name.to_owned()),
+            _ => params.push(word.clone()),
+        }
+    }
+    (params, named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(args: &[&str]) -> Action {
+        let args = ["rbtrace"].iter().chain(args).map(OsString::from);
+        parse(args).expect("a valid command line").action
+    }
+
+    fn fails(args: &[&str]) -> String {
+        let args = ["rbtrace"].iter().chain(args).map(OsString::from);
+        parse(args).expect_err("an invalid command line").to_string()
+    }
+
+    #[test]
+    fn flags_stand_anywhere_and_parameters_follow() {
+        let Action::Run { input, params, named } =
+            of(&["-e", "x", "a", "-v", "b", "--", "-5", "--n=1"])
+        else {
+            panic!("not run")
+        };
+        assert_eq!(input, Input::Text("x".into()));
+        assert_eq!(params, ["a", "b", "-5"]);
+        assert_eq!(named, ["n=1"]);
+        assert_eq!(of(&["-lv", "t:*"]), Action::ListPattern("t:*".into()));
+        assert_eq!(of(&["-l"]), Action::ListPattern("*".into()));
+    }
+
+    #[test]
+    fn words_and_files() {
+        assert_eq!(of(&["scripts"]), Action::Scripts);
+        assert_eq!(of(&["explain", "syntax"]), Action::Explain(Some("syntax".into())));
+        let run = of(&["latency", "libc", "puts"]);
+        assert!(matches!(run, Action::Run { input: Input::BuiltIn(_), .. }), "{run:?}");
+        let run = of(&["-"]);
+        assert!(matches!(run, Action::Run { input: Input::Stdin, .. }), "{run:?}");
+        let run = of(&["no/such/file.rt"]);
+        assert!(matches!(run, Action::Run { input: Input::File(_), .. }), "{run:?}");
+    }
+
+    #[test]
+    fn what_does_not_go_together() {
+        assert!(fails(&["-p", "1", "-c", "ls", "-e", "x"]).contains("cannot be used with"));
+        assert!(fails(&["--bench", "x"]).contains("--bench yet"));
+        assert!(fails(&["--dry-run"]).contains("required"));
+        assert!(fails(&["-B", "some", "x"]).contains("possible values"));
+        assert!(fails(&["-p", "0", "x"]).contains("0 is not in"));
+    }
+}

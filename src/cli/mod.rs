@@ -1,0 +1,231 @@
+//! The command line: one definition a flag, from which the help, the man page and the
+//! completions come.
+
+mod generate;
+mod invocation;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, ValueEnum};
+
+pub use generate::{completions, manual};
+pub use invocation::{Action, Input, Invocation, Output, input, parse};
+
+const EXAMPLES: &str = "\
+Examples:
+  rbtrace -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'
+          count system calls by program
+  rbtrace -e 'kprobe:do_sys_openat2 { printf(\"%s %s\\n\", comm, str(arg1)); }'
+          print the files that programs open
+  rbtrace -e 'uprobe:libc:malloc { @bytes = hist(arg0); }' -c 'ls -l'
+          a histogram of what a command allocates
+  rbtrace latency /usr/bin/myapp myfunc
+          how long a function takes, by the built-in script
+  rbtrace -l 'tracepoint:*open*'
+          the probes that a pattern names
+  rbtrace --demo
+          see it work, with nothing to choose
+
+Words instead of FILE:
+  rbtrace scripts            list the built-in scripts
+  rbtrace explain CODE       what an error code means
+  rbtrace completions SHELL  completions for bash, zsh, fish, elvish or powershell
+  rbtrace man                this manual as a man page
+A file with the same name goes first.";
+
+/// Traces Linux with bpftrace-style scripts, compiled to eBPF without LLVM
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "rbtrace",
+    version,
+    override_usage = "rbtrace [OPTIONS] FILE [PARAM]...\n       \
+                      rbtrace [OPTIONS] -e PROGRAM [PARAM]...\n       \
+                      rbtrace [OPTIONS] -l [PATTERN|FILE]\n       \
+                      rbtrace --repl | --demo | --info",
+    after_help = EXAMPLES,
+    max_term_width = 100,
+)]
+pub struct Cli {
+    /// A script, an object made by --emit-elf, a built-in script or `-` for standard input;
+    /// then what stands for $1, $2 ... in it. Parameters that begin with `-` go after `--`
+    #[arg(value_name = "FILE|PARAM")]
+    pub words: Vec<String>,
+
+    /// Run this program instead of a file
+    #[arg(short = 'e', value_name = "PROGRAM")]
+    pub program: Option<String>,
+
+    /// List the probes that a pattern, or a program, names; all of them without one
+    #[arg(short = 'l', long = "list")]
+    pub list: bool,
+
+    /// Ask line by line; also what `rbtrace` alone does on a terminal
+    #[arg(long, conflicts_with_all = ["program", "list", "words", "demo", "info"])]
+    pub repl: bool,
+
+    /// Show what rbtrace does, on a workload that it starts itself
+    #[arg(long, conflicts_with_all = ["program", "list", "words", "info"])]
+    pub demo: bool,
+
+    /// Tell what this kernel can do
+    #[arg(long)]
+    pub info: bool,
+
+    /// Only events of this process; the run ends with it
+    #[arg(short = 'p', long = "pid", value_name = "PID", help_heading = "What is traced")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=0x40_0000))]
+    pub pid: Option<u32>,
+
+    /// Start this command once the probes are attached; the run ends with it
+    #[arg(short = 'c', long = "cmd", value_name = "COMMAND", help_heading = "What is traced")]
+    #[arg(conflicts_with = "pid")]
+    pub cmd: Option<String>,
+
+    /// Allow system() and what else can do damage
+    #[arg(long = "unsafe", help_heading = "What is traced")]
+    pub allow_unsafe: bool,
+
+    /// Functions that can be probed, instead of tracefs' available_filter_functions
+    #[arg(long, value_name = "FILE", help_heading = "What is traced")]
+    pub traceable_functions: Option<PathBuf>,
+
+    /// Look for C headers here (accepted; headers are not read yet)
+    #[arg(short = 'I', value_name = "DIR", help_heading = "What is traced")]
+    pub include_dirs: Vec<PathBuf>,
+
+    /// Include this C header first (accepted; headers are not read yet)
+    #[arg(long = "include", value_name = "FILE", help_heading = "What is traced")]
+    pub include_files: Vec<String>,
+
+    /// Write what the script prints to FILE
+    #[arg(short = 'o', long = "output", value_name = "FILE", help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Print as text, or as one JSON object a line
+    #[arg(short = 'f', value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub format: Format,
+
+    /// Write after each line, when a buffer is full, or at once
+    #[arg(short = 'B', value_name = "MODE", default_value = "line", help_heading = "Output")]
+    pub buffering: Buffering,
+
+    /// No messages of rbtrace's own
+    #[arg(short = 'q', long = "quiet", help_heading = "Output")]
+    pub quiet: bool,
+
+    /// More messages; with -l, the fields of tracepoints
+    #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Warn when a map is full, which is always done; failed reads of memory are not reported yet
+    #[arg(short = 'k', long = "warnings", help_heading = "Output", conflicts_with = "no_warnings")]
+    pub warnings: bool,
+
+    /// No warnings
+    #[arg(long, help_heading = "Output")]
+    pub no_warnings: bool,
+
+    /// Attach everything, then end
+    #[arg(long, help_heading = "Looking inside")]
+    pub dry_run: bool,
+
+    /// Write the compiled program to FILE and end
+    #[arg(long, value_name = "FILE", help_heading = "Looking inside")]
+    pub emit_elf: Option<PathBuf>,
+
+    /// Print what a stage of the compiler made, and end: ast, expand, hir, clif, clif-opt, bpf,
+    /// elf, or all
+    #[arg(short = 'd', long = "debug", value_name = "STAGE", help_heading = "Looking inside")]
+    #[arg(value_delimiter = ',')]
+    pub stages: Vec<Stage>,
+
+    /// Run the `test:` probes (not yet)
+    #[arg(long, hide = true)]
+    pub test: bool,
+
+    /// Run the `bench:` probes (not yet)
+    #[arg(long, hide = true)]
+    pub bench: bool,
+
+    /// Format a script (not yet)
+    #[arg(long, hide = true)]
+    pub fmt: bool,
+
+    /// bpftrace's name for --test, --bench and --fmt (not yet)
+    #[arg(long, value_name = "MODE", hide = true)]
+    pub mode: Option<String>,
+
+    /// Only probes whose name matches (not yet)
+    #[arg(long, value_name = "REGEX", hide = true)]
+    pub probe_filter: Option<String>,
+
+    /// Accepted for bpftrace's sake, without effect: rbtrace uses what the kernel has
+    #[arg(long, value_name = "FEATURE", hide = true)]
+    pub no_feature: Vec<String>,
+
+    /// Accepted for bpftrace's sake, without effect: BTF is always used
+    #[arg(short = 'b', long, hide = true)]
+    pub btf: bool,
+
+    /// Accepted for bpftrace's sake, without effect
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub debuginfo: Vec<String>,
+
+    /// Accepted for bpftrace's sake, without effect
+    #[arg(long, hide = true)]
+    pub usdt_file_activation: bool,
+
+    /// Accepted for bpftrace's sake: the IR is always verified
+    #[arg(long, hide = true)]
+    pub verify_llvm_ir: bool,
+
+    /// What the demo starts to have something to see
+    #[arg(long, value_name = "NAME", hide = true)]
+    pub demo_workload: Option<String>,
+}
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// When output is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Buffering {
+    /// After each line
+    #[default]
+    Line,
+    /// When the buffer is full
+    Full,
+    /// At once
+    None,
+}
+
+/// A stage whose result can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// The syntax tree
+    Ast,
+    /// The syntax tree, macros and parameters expanded
+    Expand,
+    /// The typed program
+    Hir,
+    /// Cranelift IR as lowered
+    #[value(alias = "codegen")]
+    Clif,
+    /// Cranelift IR, optimized and legalized
+    #[value(name = "clif-opt", alias = "codegen-opt")]
+    ClifOpt,
+    /// eBPF instructions
+    #[value(alias = "dis")]
+    Bpf,
+    /// Sections and symbols of the object
+    Elf,
+    /// Each of them
+    All,
+}

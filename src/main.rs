@@ -1,0 +1,7 @@
+//! The `rbtrace` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rbtrace::main()
+}

@@ -1,0 +1,242 @@
+//! Running a script or an object, from the command line to the exit status.
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use rbtrace_lang::expand::Params;
+use rbtrace_lang::resolve::Options;
+use rbtrace_lang::span::Sources;
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::plan::{MissingProbes, Object};
+use rbtrace_runtime::child::Child;
+use rbtrace_runtime::event::{Event, Lost};
+use rbtrace_runtime::features::target_profile;
+use rbtrace_runtime::session::AttachReport;
+use rbtrace_runtime::sink::Sink;
+use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId, read_object};
+
+use crate::catalog::Machine;
+use crate::cli::{Cli, Input, Invocation, Stage};
+use crate::compile::{self, Setting};
+use crate::report::{self, Loudness};
+use crate::source::{self, Program};
+use crate::{output, panic, privileges};
+
+/// The variable whose text is printed on a line of standard output once all probes are attached.
+const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
+
+/// Compiles and runs, or prints stages or writes the object, as the flags have it.
+pub fn run(
+    invocation: &Invocation,
+    input: &Input,
+    params: &[String],
+    named: &[String],
+) -> Result<ExitCode> {
+    let flags = &invocation.flags;
+    let program = source::read(input)?;
+    if let Some(name) = named.first() {
+        let name = name.split('=').next().unwrap_or(name);
+        bail!("the script takes no parameter --{name}: named parameters are not supported yet");
+    }
+    let child = flags.cmd.as_deref().map(Child::spawn).transpose()?;
+    let machine = machine(flags, child.as_ref())?;
+    let mut sources = Sources::default();
+    let Some(object) = object(invocation, program, params, &machine, &mut sources)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    if !flags.stages.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(path) = &flags.emit_elf {
+        fs::write(path, &object.elf).with_context(|| format!("cannot write {}", path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let missing = privileges::missing(object.plan.programs.iter().map(|program| program.kind));
+    if !missing.is_empty() {
+        bail!("{}", privileges::sentence(&missing));
+    }
+    match trace(invocation, &object, child) {
+        Ok(code) => Ok(code),
+        Err(error) if report::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            eprint!("{}", report::runtime_error(&error, &sources, loudness(flags)));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// How much the flags want to be said.
+pub fn loudness(flags: &Cli) -> Loudness {
+    Loudness { warnings: !flags.no_warnings, verbose: flags.verbose > 0 }
+}
+
+/// What the flags and the environment allow and set.
+pub fn options(flags: &Cli) -> Options {
+    let environment = compile::environment();
+    Options { allow_unsafe: flags.allow_unsafe, environment, ..Options::default() }
+}
+
+/// The machine as the flags have it.
+pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
+    if let Some(pid) = flags.pid
+        && !std::path::Path::new("/proc").join(pid.to_string()).exists()
+    {
+        bail!("there is no process {pid}");
+    }
+    let cpid = child.map(Child::pid);
+    Ok(Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone()))
+}
+
+/// The object of the input, compiled if need be. `None`: it was wrong, which has been said.
+fn object(
+    invocation: &Invocation,
+    program: Program,
+    params: &[String],
+    machine: &Machine,
+    sources: &mut Sources,
+) -> Result<Option<Object>> {
+    let (name, text) = match program {
+        Program::Object(elf) => {
+            let object = read_object(&elf)?;
+            if invocation.prints(Stage::Elf) {
+                println!("{}", rbtrace_codegen::elf::dump::dump(&object.elf)?);
+            }
+            return Ok(Some(object));
+        }
+        Program::Script { name, text } => (name, text),
+    };
+    let flags = &invocation.flags;
+    let file = sources.add(name, text);
+    let profile = target_profile();
+    let options = options(flags);
+    let params = Params { positional: params.to_vec() };
+    let setting =
+        Setting { machine, profile: &profile, options: &options, params: &params, known_maps: &[] };
+    let result = compile::compile(sources, file, &setting, &mut |stage, text| {
+        if invocation.prints(stage) {
+            print_stage(flags, stage, &text());
+        }
+    });
+    match result {
+        Ok(compiled) => {
+            eprint!("{}", report::diagnostics(&compiled.warnings, sources, loudness(flags)));
+            Ok(Some(compiled.object))
+        }
+        Err(failure) => {
+            eprint!("{}", report::failure(&failure, sources, loudness(flags)));
+            let missing = privileges::missing([ProbeKind::Tracepoint]);
+            if !missing.is_empty() {
+                eprintln!(
+                    "note: {}; what cannot be read without may be the reason",
+                    privileges::sentence(&missing)
+                );
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// One stage is printed bare, so that tools can read it; several under headings.
+fn print_stage(flags: &Cli, stage: Stage, text: &str) {
+    use clap::ValueEnum;
+    if flags.stages.len() > 1 || flags.stages.contains(&Stage::All) {
+        let name = stage.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
+        println!("===== {name} =====");
+    }
+    println!("{}", text.trim_end());
+}
+
+/// Loads, attaches and runs an object.
+fn trace(
+    invocation: &Invocation,
+    object: &Object,
+    child: Option<Child>,
+) -> Result<ExitCode, runtime::Error> {
+    let flags = &invocation.flags;
+    panic::stage("loading the program");
+    let stop = StopFlag::on_signals().map_err(system("handle signals"))?;
+    let pid = flags.pid;
+    let mut session = Session::new(runtime::Options { pid, child })?;
+    let unit = session.load(object)?;
+    panic::stage("attaching probes");
+    let attached = session.attach(unit)?;
+    tell(flags, &session, unit, &attached);
+    if flags.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut sink = output::open(&invocation.output()).map_err(system("open the output"))?;
+    panic::stage("printing what happens");
+    announce(flags, &attached, sink.as_mut())?;
+    session.run(sink.as_mut(), &stop)?;
+    panic::stage("ending");
+    let status = session.finish(sink.as_mut())?;
+    if !flags.no_warnings {
+        eprint!("{}", losses(&session));
+    }
+    Ok(ExitCode::from(status.code.to_le_bytes()[0]))
+}
+
+/// What the user should know before anything happens.
+fn tell(flags: &Cli, session: &Session, unit: UnitId, attached: &AttachReport) {
+    if flags.no_warnings {
+        return;
+    }
+    for warning in session.warnings(unit) {
+        eprintln!("WARNING: {warning}");
+    }
+    let missing = session.plan(unit).map(|plan| plan.config.missing_probes);
+    if missing == Some(MissingProbes::Warn) {
+        for error in &attached.failed {
+            eprintln!("WARNING: {error}");
+        }
+    }
+    if !flags.quiet {
+        for note in &attached.notes {
+            eprintln!("{note}");
+        }
+    }
+}
+
+/// Says that everything is attached.
+fn announce(
+    flags: &Cli,
+    attached: &AttachReport,
+    sink: &mut dyn Sink,
+) -> Result<(), runtime::Error> {
+    if !flags.quiet {
+        let count = attached.attached as u64;
+        sink.event(&Event::AttachedProbes { count }).map_err(runtime::Error::Output)?;
+        sink.flush().map_err(runtime::Error::Output)?;
+    }
+    if let Some(text) = std::env::var_os(NOTIFY).filter(|text| !text.is_empty()) {
+        let mut out = io::stdout().lock();
+        let line = [text.as_encoded_bytes(), b"\n"].concat();
+        out.write_all(&line).and_then(|()| out.flush()).map_err(runtime::Error::Output)?;
+    }
+    Ok(())
+}
+
+/// The table of all that was lost; empty if nothing was.
+fn losses(session: &Session) -> String {
+    let lost = session.losses();
+    if lost.is_empty() {
+        return String::new();
+    }
+    let mut table = String::from("Lost in this run:\n");
+    for total in lost {
+        let what = match total.what {
+            Lost::Events => "events that found the ring buffer full",
+            Lost::MapUpdates => "updates of a map that was full",
+            Lost::Runs => "runs that the kernel skipped",
+        };
+        let probe = total.probe.as_deref().unwrap_or("all probes");
+        table.push_str(&format!("{:>12}  {what}, by {probe}\n", total.count));
+    }
+    table
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> runtime::Error {
+    move |source| runtime::Error::System { doing: doing.into(), source }
+}

@@ -1,0 +1,38 @@
+//! The tests, a file for each part of rbtrace.
+
+mod badinput;
+mod core;
+mod elf;
+mod kprobe;
+mod lifecycle;
+mod losses;
+mod maps;
+mod numbers;
+mod repl;
+mod scripts;
+mod tracepoint;
+mod uprobe;
+mod xdp;
+
+use crate::runner::Test;
+
+/// All tests, in the order in which they run.
+pub fn all() -> impl Iterator<Item = &'static Test> {
+    [
+        core::TESTS,
+        maps::TESTS,
+        numbers::TESTS,
+        uprobe::TESTS,
+        tracepoint::TESTS,
+        kprobe::TESTS,
+        xdp::TESTS,
+        lifecycle::TESTS,
+        losses::TESTS,
+        badinput::TESTS,
+        elf::TESTS,
+        scripts::TESTS,
+        repl::TESTS,
+    ]
+    .into_iter()
+    .flatten()
+}

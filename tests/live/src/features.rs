@@ -1,0 +1,248 @@
+//! What the kernel can do, found out by doing it once.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{net, sys};
+
+/// Something that a test needs and that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Effective user 0, allowed to load programs.
+    Root,
+    /// BTF of the kernel at /sys/kernel/btf/vmlinux.
+    Btf,
+    /// BPF_MAP_TYPE_RINGBUF, since 5.8.
+    RingBuffer,
+    /// Static tracepoints, system calls among them.
+    Tracepoint,
+    /// CONFIG_KPROBES.
+    Kprobe,
+    /// A kernel without CONFIG_KPROBES: for what is said to its user.
+    NoKprobe,
+    /// kprobe.multi: CONFIG_FPROBE, since 5.18.
+    KprobeMulti,
+    /// CONFIG_UPROBES.
+    Uprobe,
+    /// fentry and fexit: trampolines, and the right to load tracing programs.
+    Fentry,
+    /// veth pairs in a network namespace, and XDP on them.
+    Xdp,
+    /// A program linked dynamically to the C library, with that library.
+    LibcShared,
+}
+
+impl Feature {
+    /// All of them, in the order of probing.
+    pub const ALL: [Feature; 11] = [
+        Feature::Root,
+        Feature::Btf,
+        Feature::RingBuffer,
+        Feature::Tracepoint,
+        Feature::Kprobe,
+        Feature::NoKprobe,
+        Feature::KprobeMulti,
+        Feature::Uprobe,
+        Feature::Fentry,
+        Feature::Xdp,
+        Feature::LibcShared,
+    ];
+
+    /// The name in reports and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Feature::Root => "root",
+            Feature::Btf => "btf",
+            Feature::RingBuffer => "ringbuf",
+            Feature::Tracepoint => "tracepoint",
+            Feature::Kprobe => "kprobe",
+            Feature::NoKprobe => "no-kprobe",
+            Feature::KprobeMulti => "kprobe.multi",
+            Feature::Uprobe => "uprobe",
+            Feature::Fentry => "fentry",
+            Feature::Xdp => "xdp",
+            Feature::LibcShared => "libc-shared",
+        }
+    }
+
+    /// The feature of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|feature| feature.name() == name)
+    }
+
+    /// Whether the machine has it. Must run in a process of its own: it may change namespaces.
+    fn probe(self, programs: &Path) -> Result<()> {
+        match self {
+            Feature::Root => root(),
+            Feature::Btf => Ok(std::fs::metadata("/sys/kernel/btf/vmlinux").map(drop)?),
+            Feature::RingBuffer => ring_buffer(),
+            Feature::Tracepoint => tracepoint(),
+            Feature::Kprobe => kprobe(),
+            Feature::NoKprobe => {
+                ensure!(kprobe().is_err(), "the kernel has kprobes");
+                Ok(())
+            }
+            Feature::KprobeMulti => kprobe_multi(),
+            Feature::Uprobe => uprobe(),
+            Feature::Fentry => fentry(),
+            Feature::Xdp => xdp(),
+            Feature::LibcShared => libc_shared(programs),
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Probes everything, in this process, and prints a line for each feature: `name` where it is
+/// there, `name: reason` on standard error where it is not.
+pub fn probe_and_print(programs: &Path) {
+    for feature in Feature::ALL {
+        match feature.probe(programs) {
+            Ok(()) => println!("{feature}"),
+            Err(error) => eprintln!("no {feature}: {error:#}"),
+        }
+    }
+}
+
+/// Probes in a child process, for the namespaces it leaves behind die with it.
+pub fn probe_all(programs: &Path, verbose: bool) -> Result<BTreeSet<Feature>> {
+    let output = std::process::Command::new(std::env::current_exe()?)
+        .arg("probe-features")
+        .arg("--programs")
+        .arg(programs)
+        .output()
+        .context("probing features")?;
+    ensure!(
+        output.status.success(),
+        "probing features: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if verbose {
+        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let names = String::from_utf8_lossy(&output.stdout);
+    Ok(names.lines().filter_map(Feature::from_name).collect())
+}
+
+// enum bpf_prog_type, bpf_attach_type, bpf_map_type of linux/bpf.h.
+const BPF_PROG_TYPE_KPROBE: u32 = 2;
+const BPF_PROG_TYPE_XDP: u32 = 6;
+const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_TRACE_FENTRY: u32 = 24;
+const BPF_XDP: u32 = 37;
+const BPF_TRACE_KPROBE_MULTI: u32 = 42;
+const BPF_MAP_TYPE_RINGBUF: u32 = 27;
+const XDP_PASS: i32 = 2;
+
+fn root() -> Result<()> {
+    ensure!(sys::effective_uid() == 0, "not root");
+    sys::bpf_load_return(BPF_PROG_TYPE_KPROBE, 0, 0, 0).context("loading a program")?;
+    Ok(())
+}
+
+fn ring_buffer() -> Result<()> {
+    sys::bpf_map_create(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096)?;
+    Ok(())
+}
+
+fn tracepoint() -> Result<()> {
+    const PERF_TYPE_TRACEPOINT: u32 = 2;
+    let id = std::fs::read_to_string("/sys/kernel/tracing/events/syscalls/sys_enter_openat/id")?;
+    sys::perf_open_config(PERF_TYPE_TRACEPOINT, id.trim().parse()?)?;
+    Ok(())
+}
+
+fn perf_unit(name: &str) -> Result<u32> {
+    let path = format!("/sys/bus/event_source/devices/{name}/type");
+    Ok(std::fs::read_to_string(&path).context(path)?.trim().parse()?)
+}
+
+fn kprobe() -> Result<()> {
+    sys::perf_open_probe(perf_unit("kprobe")?, c"do_sys_openat2", 0)?;
+    Ok(())
+}
+
+fn kprobe_multi() -> Result<()> {
+    let program = sys::bpf_load_return(BPF_PROG_TYPE_KPROBE, BPF_TRACE_KPROBE_MULTI, 0, 0)?;
+    sys::bpf_link_kprobe_multi(&program, c"do_sys_openat2")?;
+    Ok(())
+}
+
+fn uprobe() -> Result<()> {
+    let exe = std::env::current_exe()?;
+    let exe = CString::new(exe.as_os_str().as_encoded_bytes())?;
+    sys::perf_open_probe(perf_unit("uprobe")?, &exe, 0)?;
+    Ok(())
+}
+
+fn fentry() -> Result<()> {
+    let btf = std::fs::read("/sys/kernel/btf/vmlinux")?;
+    let id = btf_function_id(&btf, "vfs_open").context("vfs_open in the kernel's BTF")?;
+    sys::bpf_load_return(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, id, 0)?;
+    Ok(())
+}
+
+fn xdp() -> Result<()> {
+    let pair = net::Pair::new()?;
+    let program = sys::bpf_load_return(BPF_PROG_TYPE_XDP, BPF_XDP, 0, XDP_PASS)?;
+    let _link = sys::bpf_link_xdp(&program, sys::interface_index(net::FAR)?, 0)?;
+    pair.send(1)
+}
+
+fn libc_shared(programs: &Path) -> Result<()> {
+    let program = programs.join("libc_calls");
+    let status = std::process::Command::new(&program)
+        .arg("1")
+        .status()
+        .with_context(|| format!("running {}", program.display()))?;
+    if !status.success() {
+        bail!("{} failed: {status}", program.display());
+    }
+    Ok(())
+}
+
+/// The BTF type id of the function `wanted`. Layout: Documentation/bpf/btf.rst.
+fn btf_function_id(btf: &[u8], wanted: &str) -> Option<u32> {
+    const KIND_FUNC: u32 = 12;
+    let word = |offset: usize| -> Option<usize> {
+        let bytes = btf.get(offset..offset + 4)?;
+        Some(u32::from_ne_bytes(bytes.try_into().ok()?) as usize)
+    };
+    let header = word(4)?;
+    let types = header + word(8)?;
+    let strings = header + word(16)?;
+    let end = types + word(12)?;
+    let (mut offset, mut id) = (types, 1);
+    while offset < end {
+        let info = word(offset + 4)? as u32;
+        let kind = (info >> 24) & 0x1f;
+        if kind == KIND_FUNC {
+            let name = btf.get(strings + word(offset)?..)?;
+            if name.strip_prefix(wanted.as_bytes()).is_some_and(|rest| rest.first() == Some(&0)) {
+                return Some(id);
+            }
+        }
+        offset += 12 + trailing_bytes(kind, (info & 0xffff) as usize);
+        id += 1;
+    }
+    None
+}
+
+/// Bytes that follow a `struct btf_type` of `kind` with `members` members.
+fn trailing_bytes(kind: u32, members: usize) -> usize {
+    match kind {
+        1 | 14 | 17 => 4,                // INT, VAR, DECL_TAG
+        3 => 12,                         // ARRAY
+        4 | 5 | 15 | 19 => members * 12, // STRUCT, UNION, DATASEC, ENUM64
+        6 | 13 => members * 8,           // ENUM, FUNC_PROTO
+        _ => 0,
+    }
+}

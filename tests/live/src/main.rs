@@ -1,0 +1,116 @@
+//! Live tests: rbtrace against the running kernel.
+//!
+//! `rbtrace-live-tests --rbtrace PATH [FILTER...]` runs each test in a process of its own. A test
+//! that needs what this kernel has not got is reported as `missing FEATURE`, never left out. The
+//! same program holds the workloads that are traced (`rbtrace-live-tests workload NAME ...`).
+
+mod cases;
+mod ctx;
+mod features;
+mod kernel;
+mod net;
+mod output;
+mod runner;
+mod session;
+mod sys;
+mod targets;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "usage: rbtrace-live-tests [OPTIONS] [FILTER...]
+
+Runs the tests whose names hold one of the filters; all of them without one.
+
+  --rbtrace PATH    the program under test [default: rbtrace]
+  --programs DIR    where the dynamically linked test programs lie [default: beside this one]
+  --patience N      this machine is N times slower than a plain one: longer timeouts, fewer events
+  --list            name the tests and what they need
+  --features        name what this kernel can and cannot do
+  --json            report in JSON, one line a test";
+
+/// What the command line asks for.
+pub struct Options {
+    rbtrace: PathBuf,
+    programs: PathBuf,
+    patience: u32,
+    json: bool,
+    filters: Vec<String>,
+}
+
+enum Action {
+    Run,
+    List,
+    Features,
+    ProbeFeatures,
+    RunOne(String),
+}
+
+fn main() -> ExitCode {
+    match act() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rbtrace-live-tests: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn act() -> Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "workload"
+    {
+        workload::run(rest)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (action, options) = parse(arguments)?;
+    match action {
+        Action::Run => return runner::run_all(&options),
+        Action::RunOne(name) => return runner::run_one(&name, &options),
+        Action::List => runner::list(),
+        Action::ProbeFeatures => features::probe_and_print(&options.programs),
+        Action::Features => {
+            runner::mount_file_systems();
+            for feature in features::probe_all(&options.programs, true)? {
+                println!("{feature}");
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
+    let beside = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
+    let mut options = Options {
+        rbtrace: "rbtrace".into(),
+        programs: beside,
+        patience: 1,
+        json: false,
+        filters: Vec::new(),
+    };
+    let mut action = Action::Run;
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--rbtrace" => options.rbtrace = value()?.into(),
+            "--programs" => options.programs = value()?.into(),
+            "--patience" => {
+                options.patience = value()?.parse::<u32>().context("--patience")?.max(1)
+            }
+            "--json" => options.json = true,
+            "--list" => action = Action::List,
+            "--features" => action = Action::Features,
+            "probe-features" => action = Action::ProbeFeatures,
+            "run-one" => action = Action::RunOne(value()?),
+            "-h" | "--help" => bail!("{USAGE}"),
+            option if option.starts_with('-') => bail!("no option {option}\n{USAGE}"),
+            _ => options.filters.push(argument),
+        }
+    }
+    Ok((action, options))
+}

@@ -1,0 +1,141 @@
+//! What rbtrace is pointed at: `rbtrace-live-tests workload NAME ARGUMENTS`.
+
+use std::ffi::CString;
+use std::io::Read;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{sys, targets};
+
+/// Runs the workload that `arguments` name.
+pub fn run(arguments: &[String]) -> Result<()> {
+    sys::set_comm(c"rbt-workload");
+    let mut arguments = arguments;
+    if arguments.first().is_some_and(|name| name == "wait") {
+        std::io::stdin().read_to_end(&mut Vec::new())?;
+        arguments = &arguments[1..];
+    }
+    let Some((name, rest)) = arguments.split_first() else { bail!("no workload named") };
+    let number = |at: usize| -> Result<u64> {
+        Ok(rest
+            .get(at)
+            .with_context(|| format!("{name}: argument {} is missing", at + 1))?
+            .parse()?)
+    };
+    match name.as_str() {
+        "nothing" => {}
+        "exit" => std::process::exit(number(0)? as i32),
+        "open" => open(rest),
+        "values" => values(rest.first().context("a file of values")?)?,
+        "strings" => strings(rest)?,
+        "args" => {
+            targets::live_args(
+                number(0)?,
+                number(1)?,
+                number(2)?,
+                number(3)?,
+                number(4)?,
+                number(5)?,
+            );
+        }
+        "calls" => (0..number(0)?).for_each(|call| call_value(call as i64)),
+        "threads" => threads(number(0)?, number(1)?),
+        "spin" => spin(number(0)?),
+        "sleep" => sleep(number(0)?, number(1)?),
+        "myfunc" => (0..number(0)?).for_each(|_| targets::myfunc()),
+        "wild" => wild(number(0)?, number(1)?, number(2)?),
+        "offsets" => (0..number(0)?).for_each(|_| targets::live_offsets()),
+        "syscalls" => (0..number(0)?).for_each(|_| sys::getpgid()),
+        "ids" => ids()?,
+        other => bail!("no workload {other}"),
+    }
+    Ok(())
+}
+
+fn call_value(value: i64) {
+    targets::live_value(value);
+}
+
+/// Opens files for reading; that some cannot be is part of tests.
+fn open(files: &[String]) {
+    for file in files {
+        drop(std::fs::File::open(file));
+    }
+}
+
+fn values(file: &str) -> Result<()> {
+    for line in std::fs::read_to_string(file)?.lines() {
+        targets::live_value(line.parse()?);
+    }
+    Ok(())
+}
+
+fn strings(texts: &[String]) -> Result<()> {
+    for text in texts {
+        let text = CString::new(text.as_str())?;
+        targets::live_string(text.as_ptr());
+    }
+    Ok(())
+}
+
+/// Calls `live_value(1)` `calls` times in each of `count` threads.
+fn threads(count: u64, calls: u64) {
+    on_threads(count as usize, move || (0..calls).for_each(|_| call_value(1)));
+}
+
+/// Does `work` in each of `count` threads, spread over the CPUs.
+fn on_threads(count: usize, work: impl Fn() + Clone + Send + 'static) {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = |index: usize| {
+        let work = work.clone();
+        std::thread::spawn(move || {
+            // Where it may not be pinned, the scheduler spreads it.
+            let _ = sys::pin_to_cpu(index % cpus);
+            work();
+        })
+    };
+    let workers: Vec<_> = (0..count).map(start).collect();
+    for worker in workers {
+        // A panic in a worker has been printed by it.
+        let _ = worker.join();
+    }
+}
+
+/// Keeps every CPU busy for a number of milliseconds.
+fn spin(milliseconds: u64) {
+    let end = sys::monotonic_nanos() + milliseconds * 1_000_000;
+    on_threads(std::thread::available_parallelism().map_or(1, usize::from), move || {
+        while sys::monotonic_nanos() < end {
+            std::hint::spin_loop();
+        }
+    });
+}
+
+/// Calls `live_sleep` `count` times and tells standard error what each call took by this program's own clock.
+fn sleep(count: u64, milliseconds: u64) {
+    for _ in 0..count {
+        let start = sys::monotonic_nanos();
+        targets::live_sleep(milliseconds);
+        eprintln!("took {}", sys::monotonic_nanos() - start);
+    }
+}
+
+fn wild(one: u64, two: u64, three: u64) {
+    (0..one).for_each(|_| targets::live_wild_one());
+    (0..two).for_each(|_| targets::live_wild_two());
+    (0..three).for_each(|_| targets::live_wild_three());
+}
+
+/// Tells standard error who this is, then calls `live_value` once, for a script to print the same.
+fn ids() -> Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let field = |name: &str| -> Option<&str> {
+        let line = status.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)
+    };
+    let pid = std::process::id();
+    let (uid, gid) = (field("Uid:").context("Uid")?, field("Gid:").context("Gid")?);
+    eprintln!("own {pid} {pid} {uid} {gid}");
+    targets::live_value(0);
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! What a guest boots: busybox, rbtrace, the live tests and a shell script that starts them.
+
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::cpio::Archive;
+use crate::setup::kernel::Kernel;
+use crate::workspace::Programs;
+use crate::{process, workspace};
+
+/// Where the dynamically linked programs are in a guest.
+pub const GUEST_PROGRAMS: &str = "/programs";
+
+/// The guest's first process. The serial ports are: 0 the kernel's console, 1 the command's
+/// standard streams, 2 its exit status.
+const INIT: &str = include_str!("init.sh");
+
+/// Writes the initramfs for `kernel` in which `command`, a shell script, is run.
+pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathBuf> {
+    let path = workspace::vm_folder("images")?.join(format!("{kernel}.cpio"));
+    let file = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
+    let mut archive = Archive::new(BufWriter::new(file));
+    for directory in
+        ["dev", "proc", "sys", "tmp", "root", "run", "etc", "usr/bin", "usr/sbin", "sbin", "var"]
+    {
+        archive.directory(directory)?;
+    }
+    archive.file("init", INIT.as_bytes())?;
+    archive.file("command", command.as_bytes())?;
+    archive.file(
+        "etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+    )?;
+    archive.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")?;
+    archive.file("bin/busybox", &std::fs::read(which("busybox")?)?)?;
+    archive.link("bin/sh", "busybox")?;
+    archive.file("bin/rbtrace", &stripped(&programs.rbtrace, "--strip-all")?)?;
+    // The functions that tests probe are in its symbol table.
+    archive.file("bin/rbtrace-live-tests", &stripped(&programs.tests, "--strip-debug")?)?;
+    for module in kernel.modules()? {
+        archive.file(&format!("modules/{}", name_of(&module)?), &std::fs::read(&module)?)?;
+    }
+    add_dynamic(&mut archive, &programs.dynamic)?;
+    archive.finish()?;
+    Ok(path)
+}
+
+/// Adds the dynamically linked programs and the libraries that they need, where they lie here.
+fn add_dynamic(archive: &mut Archive<impl std::io::Write>, folder: &Path) -> Result<()> {
+    let mut libraries = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        archive.file(
+            &format!("{}/{}", &GUEST_PROGRAMS[1..], name_of(&path)?),
+            &std::fs::read(&path)?,
+        )?;
+        let list = process::capture(Command::new("ldd").arg(&path))?;
+        libraries.extend(
+            list.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned),
+        );
+    }
+    for library in libraries {
+        archive.file(&library[1..], &std::fs::read(&library)?)?;
+    }
+    Ok(())
+}
+
+fn name_of(path: &Path) -> Result<String> {
+    Ok(path.file_name().with_context(|| path.display().to_string())?.to_string_lossy().into_owned())
+}
+
+fn which(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join(program));
+    candidates
+        .find(|candidate| candidate.is_file())
+        .with_context(|| format!("{program} is not on the path"))
+}
+
+/// The program without its debug information: it is the greater part, and guests have no disk.
+fn stripped(program: &Path, what: &str) -> Result<Vec<u8>> {
+    let copy = workspace::vm_folder("images")?.join(format!(
+        "stripped-{}-{}",
+        std::process::id(),
+        name_of(program)?
+    ));
+    process::run(Command::new("strip").arg(what).arg("-o").arg(&copy).arg(program))?;
+    let bytes = std::fs::read(&copy)?;
+    std::fs::remove_file(copy)?;
+    Ok(bytes)
+}
