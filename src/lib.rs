@@ -62,15 +62,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn act(invocation: &Invocation) -> Result<ExitCode> {
+    if invocation.flags.end_with_parent {
+        demo::end_with_parent();
+    }
     let mut out = io::BufWriter::new(io::stdout());
     match &invocation.action {
         Action::Run { input, params, named } => return run::run(invocation, input, params, named),
         Action::Repl => return repl::run(&invocation.flags),
         Action::Demo => demo::run()?,
-        Action::DemoWorkload(name) => {
-            demo::end_with_parent();
-            demo::workload::run(name)?;
-        }
+        Action::DemoWorkload(name) => demo::workload::run(name)?,
         Action::ListPattern(pattern) => {
             let machine = run::machine(&invocation.flags, None)?;
             let listed = list::patterns(pattern, &machine, invocation.flags.verbose > 0, &mut out);

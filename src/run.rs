@@ -101,7 +101,8 @@ fn object(
         Program::Object(elf) => {
             let object = read_object(&elf)?;
             if invocation.prints(Stage::Elf) {
-                println!("{}", rbtrace_codegen::elf::dump::dump(&object.elf)?);
+                let text = rbtrace_codegen::elf::dump::dump(&object.elf)?;
+                print_stage(&invocation.flags, Stage::Elf, &text);
             }
             return Ok(Some(object));
         }
@@ -157,6 +158,7 @@ fn trace(
     let flags = &invocation.flags;
     panic::stage("loading the program");
     let stop = StopFlag::on_signals().map_err(system("handle signals"))?;
+    let mut sink = output::open(&invocation.output()).map_err(system("open the output"))?;
     let pid = flags.pid;
     let mut session = Session::new(runtime::Options { pid, child })?;
     let unit = session.load(object)?;
@@ -166,7 +168,6 @@ fn trace(
     if flags.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut sink = output::open(&invocation.output()).map_err(system("open the output"))?;
     panic::stage("printing what happens");
     announce(flags, &attached, sink.as_mut())?;
     session.run(sink.as_mut(), &stop)?;

@@ -14,8 +14,9 @@ use crate::select::select;
 ///
 /// External names are `UserExternalName`s of the [namespaces](crate::clif::namespace).
 pub fn compile_function(func: &Function, name: &str) -> Result<FunctionCode, Error> {
-    let internal = |stage| move |reason: String| Error::internal(stage, func, reason);
-    let selected = select(func)?;
+    let internal =
+        |stage| move |reason: String| Error::internal(stage, func, reason).of_function(name);
+    let selected = select(func).map_err(|error| error.of_function(name))?;
     let cold = selected.cold.clone();
     let allocated = allocate(selected).map_err(internal("allocate"))?;
     let frame = Frame::new(func, &allocated);

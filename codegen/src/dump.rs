@@ -4,14 +4,13 @@ use std::fmt::{self, Write};
 
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{
-    Block, ExternalName, Function, GlobalValueData, Inst, InstructionData, SourceLoc,
-    UserExternalName, Value,
+    Block, ExternalName, Function, GlobalValueData, Inst, InstructionData, UserExternalName, Value,
 };
 use cranelift_codegen::write::{FuncWriter, PlainWriter, decorate_function};
 use rbtrace_probes_ebpf::helpers;
 
-use crate::btf::core::LocalType;
 use crate::bpf::{Code, Names, RelocTarget, write_listing};
+use crate::btf::core::LocalType;
 use crate::clif::{Unit, namespace};
 
 /// Cranelift IR of every function, with the script's lines before and the names of helpers,
@@ -22,7 +21,7 @@ pub(crate) fn unit(unit: &Unit) -> String {
         if index > 0 {
             out.push('\n');
         }
-        let mut writer = Annotated { unit, line: SourceLoc::default() };
+        let mut writer = Annotated { unit, line: 0 };
         // Writing to a string does not fail.
         let _ = decorate_function(&mut writer, &mut out, &function.ir);
     }
@@ -43,7 +42,8 @@ pub(crate) fn listing(unit: &Unit, code: &Code) -> String {
 
 struct Annotated<'a> {
     unit: &'a Unit,
-    line: SourceLoc,
+    /// The script's line that was shown last; 0 for none.
+    line: u32,
 }
 
 impl FuncWriter for Annotated<'_> {
@@ -71,11 +71,10 @@ impl FuncWriter for Annotated<'_> {
         indent: usize,
     ) -> fmt::Result {
         let line = func.srcloc(inst);
-        if line != self.line && !line.is_default() {
-            self.line = line;
-            if let Some(span) = self.unit.spans.get(line.bits() as usize) {
-                writeln!(w, "{:indent$}; {}: {}", "", span.line, span.text)?;
-            }
+        let span = self.unit.spans.get(line.bits() as usize).filter(|_| !line.is_default());
+        if let Some(span) = span.filter(|s| s.line != self.line) {
+            self.line = span.line;
+            writeln!(w, "{:indent$}; {}: {}", "", span.line, span.text)?;
         }
         let mut text = String::new();
         PlainWriter.write_instruction(&mut text, func, aliases, inst, indent)?;

@@ -34,6 +34,12 @@ pub enum Error {
         /// Most bytes there can be.
         limit: u32,
     },
+    /// A block is longer than any program may be.
+    #[error("a block of more than {limit} instructions; the kernel takes no more")]
+    ProgramLimit {
+        /// Most instructions of a program (`BPF_COMPLEXITY_LIMIT_INSNS` of linux/bpf.h).
+        limit: usize,
+    },
     /// Variables that a loop shares with its block take too much stack.
     #[error("the variables that a loop's body uses take {bytes} bytes; there are {limit}")]
     SharedLimit {
@@ -84,6 +90,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error with the function's symbol for the name that its IR has.
+    pub(crate) fn of_function(mut self, name: &str) -> Self {
+        if let Self::UnsupportedInstruction { function, .. } | Self::Internal { function, .. } =
+            &mut self
+        {
+            name.clone_into(function);
+        }
+        self
+    }
+
     /// An [`Error::Internal`] about `func`.
     pub(crate) fn internal(stage: &'static str, func: &Function, reason: impl ToString) -> Self {
         Self::Internal {

@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rbtrace_lang::catalog::{Catalog, TracepointField, TracepointFormat, TypeSource};
-use rbtrace_lang::span::Sources;
-use rbtrace_lang::resolve::{Context, Options};
 use rbtrace_lang::expand::Params;
+use rbtrace_lang::resolve::{Context, Options};
+use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::profile::TargetProfile;
 use rbtrace_probes_ebpf::types::{Field, Type};
 
@@ -125,8 +125,7 @@ fn dumps(text: &str) -> Result<Vec<String>, String> {
     let checked = rbtrace_lang::check::check(resolved, &cx).map_err(diagnostics)?;
     all.push(rbtrace_lang::dump::hir::program(&checked.program));
     let error = |e: rbtrace_codegen::Error| e.to_string();
-    let lowered =
-        rbtrace_codegen::lower(&checked.program, &sources, cx.profile).map_err(error)?;
+    let lowered = rbtrace_codegen::lower(&checked.program, &sources, cx.profile).map_err(error)?;
     all.push(lowered.dump());
     let optimized = lowered.optimize().map_err(error)?;
     all.push(optimized.dump());

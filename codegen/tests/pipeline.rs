@@ -25,20 +25,17 @@ fn program(kind: ProbeKind, target: plan::Target, maps: Vec<Map>, body: Vec<Stmt
 fn listing(program: &Program) -> String {
     let mut sources = Sources::default();
     sources.add("test", "xdp:lo { @ = count(); }");
-    let lowered = rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE).unwrap();
-    let optimized = lowered.optimize().unwrap();
-    let selected = optimized.select().unwrap();
+    let lowered = rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE).expect("a stage that works");
+    let optimized = lowered.optimize().expect("a stage that works");
+    let selected = optimized.select().expect("a stage that works");
     let text = selected.dump();
-    selected.write().unwrap();
+    selected.write().expect("a stage that works");
     text
 }
 
 /// Instructions in a listing: lines that begin with a slot's number.
 fn instructions(listing: &str) -> usize {
-    listing
-        .lines()
-        .filter(|l| l.trim_start().starts_with(|c: char| c.is_ascii_digit()))
-        .count()
+    listing.lines().filter(|l| l.trim_start().starts_with(|c: char| c.is_ascii_digit())).count()
 }
 
 #[test]

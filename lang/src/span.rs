@@ -63,8 +63,7 @@ impl Sources {
 
     /// Line and column of the first byte of a span.
     pub fn line_column(&self, span: Span) -> LineColumn {
-        let before =
-            self.text(Span { start: 0, end: span.start, file: span.file });
+        let before = self.text(Span { start: 0, end: span.start, file: span.file });
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         LineColumn {
             line: before.matches('\n').count() as u32 + 1,
@@ -76,8 +75,12 @@ impl Sources {
     pub fn line_text(&self, span: Span) -> &str {
         let Some(source) = self.get(span.file) else { return "" };
         let at = (span.start as usize).min(source.text.len());
-        let start = source.text.as_bytes()[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        let end = source.text.as_bytes()[at..].iter().position(|&b| b == b'\n').map_or(source.text.len(), |i| at + i);
+        let start =
+            source.text.as_bytes()[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        let end = source.text.as_bytes()[at..]
+            .iter()
+            .position(|&b| b == b'\n')
+            .map_or(source.text.len(), |i| at + i);
         source.text.get(start..end).unwrap_or_default()
     }
 }

@@ -240,10 +240,7 @@ pub fn check(pieces: &[Piece], args: &[ArgClass]) -> Result<(), FormatError> {
     }
     for (index, (spec, class)) in specs(pieces).zip(args).enumerate() {
         if !spec.conversion.takes(*class) {
-            return Err(FormatError::Mismatch {
-                index,
-                conversion: spec.conversion,
-            });
+            return Err(FormatError::Mismatch { index, conversion: spec.conversion });
         }
     }
     Ok(())
@@ -318,16 +315,7 @@ impl<'a> Cursor<'a> {
         let Some(conversion) = self.conversion()? else {
             return Ok(Found::Nothing);
         };
-        let spec = Spec {
-            left,
-            plus,
-            alternate,
-            zero,
-            width,
-            precision,
-            length,
-            conversion,
-        };
+        let spec = Spec { left, plus, alternate, zero, width, precision, length, conversion };
         Ok(Found::Spec(spec))
     }
 
@@ -385,10 +373,7 @@ mod tests {
         let spec = one("%-+ #010.3hhd");
         assert!(spec.left && spec.plus && spec.alternate && spec.zero);
         assert_eq!((spec.width, spec.precision), (10, Some(3)));
-        assert_eq!(
-            (spec.length, spec.conversion),
-            (Length::Char, Conversion::Signed)
-        );
+        assert_eq!((spec.length, spec.conversion), (Length::Char, Conversion::Signed));
         assert_eq!(one("%llx").length, Length::Long);
         assert_eq!(one("%hlx").length, Length::Int);
         assert_eq!((one("%*.*u").width, one("%*.*u").precision), (0, None));
@@ -425,15 +410,9 @@ mod tests {
         use ArgClass::{Buffer, Integer, Nothing, Other};
         let pieces = parse("%d %s %r").expect("valid format");
         assert_eq!(check(&pieces, &[Integer, Other, Buffer]), Ok(()));
-        let few = FormatError::TooFew {
-            supplied: 1,
-            expected: 3,
-        };
+        let few = FormatError::TooFew { supplied: 1, expected: 3 };
         assert_eq!(check(&pieces, &[Integer]), Err(few));
-        let wrong = FormatError::Mismatch {
-            index: 0,
-            conversion: Conversion::Signed,
-        };
+        let wrong = FormatError::Mismatch { index: 0, conversion: Conversion::Signed };
         assert_eq!(check(&pieces, &[Other, Other, Buffer]), Err(wrong));
         assert!(check(&pieces, &[Integer, Nothing, Buffer]).is_err());
     }

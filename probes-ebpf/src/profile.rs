@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn parses_releases() {
-        assert_eq!(KernelVersion::parse("6.12.43+deb13-cloud-amd64"), Some(KernelVersion::new(6, 12)));
+        assert_eq!(
+            KernelVersion::parse("6.12.43+deb13-cloud-amd64"),
+            Some(KernelVersion::new(6, 12))
+        );
         assert_eq!(KernelVersion::parse("7.2-rc1"), Some(KernelVersion::new(7, 2)));
         assert_eq!(KernelVersion::parse("six"), None);
     }

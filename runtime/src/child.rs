@@ -176,23 +176,23 @@ mod tests {
 
     #[test]
     fn runs_when_released() {
-        let mut child = Child::spawn("sh -c 'exit \"7\"'").unwrap();
+        let mut child = Child::spawn("sh -c 'exit \"7\"'").expect("a command of every system");
         assert!(child.status().is_none());
-        child.release().unwrap();
+        child.release().expect("a command of every system");
         assert_eq!(wait(&mut child), ChildStatus::Exited(7));
     }
 
     #[test]
     fn is_asked_to_end() {
-        let mut child = Child::spawn("sleep 100").unwrap();
-        child.release().unwrap();
+        let mut child = Child::spawn("sleep 100").expect("a command of every system");
+        child.release().expect("a command of every system");
         child.terminate();
         assert_eq!(child.status(), Some(ChildStatus::Signaled(15)));
     }
 
     #[test]
     fn never_runs_unless_released() {
-        let mut child = Child::spawn("sleep 100").unwrap();
+        let mut child = Child::spawn("sleep 100").expect("a command of every system");
         child.terminate();
         assert_eq!(child.status(), Some(ChildStatus::Exited(127)));
     }

@@ -225,16 +225,35 @@ pub fn nearest<'a>(
     let limit = (name.len() / 3).clamp(1, 6);
     let mut scored: Vec<(usize, &str)> = names
         .into_iter()
-        .filter(|n| n.len().abs_diff(name.len()) <= limit.max(8))
-        .filter_map(|n| {
-            let contained = n.contains(name) || (n.len() > 3 && name.contains(n));
-            let distance = strsim::damerau_levenshtein(name, n);
-            (distance <= limit || contained).then_some((distance, n))
-        })
+        .filter(|n| may_be_near(name, n, limit))
+        .map(|n| (strsim::damerau_levenshtein(name, n), n))
+        .filter(|(distance, n)| *distance <= limit || is_part(name, n))
         .collect();
     scored.sort_unstable();
     scored.dedup();
     scored.into_iter().take(count).map(|(_, n)| n.to_owned()).collect()
+}
+
+/// Most bytes that a name may have around another that is part of it.
+const AROUND: usize = 8;
+
+fn is_part(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    short.len() > 2 && long.len() - short.len() <= AROUND && long.contains(short)
+}
+
+/// A quick look, since the kernel has 100,000 names: names that differ in more letters than
+/// `limit` can change are not near.
+fn may_be_near(a: &str, b: &str, limit: usize) -> bool {
+    if a.len().abs_diff(b.len()) > limit {
+        return is_part(a, b);
+    }
+    let mut letters = [0i16; 256];
+    a.bytes().for_each(|c| letters[usize::from(c)] += 1);
+    b.bytes().for_each(|c| letters[usize::from(c)] -= 1);
+    let unmatched: usize = letters.iter().map(|n| usize::from(n.unsigned_abs())).sum();
+    // One change of a letter leaves two unmatched.
+    unmatched <= 2 * limit || is_part(a, b)
 }
 
 #[cfg(test)]

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn reads_capabilities() {
-        let caps = Capabilities(parse_effective("Name:\tx\nCapEff:\t0000008000001000\n").unwrap());
+        let caps =
+            Capabilities(parse_effective("Name:\tx\nCapEff:\t0000008000001000\n").expect("a line"));
         assert!(caps.bpf() && caps.net_admin() && !caps.perfmon());
     }
 }

@@ -261,7 +261,7 @@ mod tests {
     fn reads_the_tables_of_the_system() {
         assert_eq!(parse_user("root:x:0:0::/root:/bin/sh"), Some((0, "root".into())));
         let line = "7f00-7fff r-xp 00001000 08:01 42      /lib/x y.so";
-        let mapping = parse_mapping(line).unwrap();
+        let mapping = parse_mapping(line).expect("a mapping");
         assert_eq!((mapping.start, mapping.offset), (0x7f00, 0x1000));
         assert_eq!(mapping.path, Path::new("/lib/x y.so"));
         assert!(parse_mapping("7f00-7fff rw-p 00001000 08:01 42 /lib/x.so").is_none());

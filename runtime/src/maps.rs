@@ -7,14 +7,23 @@ use std::sync::Arc;
 use aya::maps::MapData;
 use aya_obj::EbpfSectionKind;
 use rbtrace_probes_ebpf::plan::{Map as MapPlan, MapKind, MapRole, Plan};
+use rbtrace_probes_ebpf::profile::KernelVersion;
 
-use crate::error::Error;
+use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::snapshot::RawEntry;
 use crate::sys::bpf::{BatchPosition, MapRef};
 
+/// First kernel with ring buffers.
+const RING_SINCE: KernelVersion = KernelVersion::new(5, 8);
 /// `BPF_EXIST` in linux/bpf.h: only change what is there.
 const EXIST: u64 = 2;
+/// `BPF_F_NO_PREALLOC` in linux/bpf.h.
+const NO_PREALLOC: u32 = 1;
+/// First kernel whose allocator programs of every kind may use.
+const ALLOCATOR_SINCE: KernelVersion = KernelVersion::new(6, 1);
+/// Most bytes of a per-CPU map that are allocated before they are needed.
+const MOST_PREALLOCATED: u64 = 64 << 20;
 /// Entries asked for in one batch.
 const BATCH: u32 = 4096;
 
@@ -117,6 +126,9 @@ fn create(
         let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
         definition.set_max_entries(ring_size(definition.max_entries(), page));
     }
+    if plan.kind == MapKind::PerCpuHash && is_huge(&definition) {
+        definition = without_btf(&definition, NO_PREALLOC);
+    }
     let contents = definition.data().to_vec();
     let frozen = definition.section_kind() == EbpfSectionKind::Rodata;
     let key = definition.key_size() as usize;
@@ -127,8 +139,7 @@ fn create(
         if plan.kind.is_per_cpu() { value_size.next_multiple_of(8) * cpus } else { value_size };
     let name = crate::load::kernel_name(&plan.symbol);
     let name = name.to_string_lossy();
-    let data = create_data(definition, &name, btf)
-        .map_err(|e| Error::privileged(format!("create map {}", plan.name), Need::Bpf, e))?;
+    let data = create_data(definition, &name, btf).map_err(|e| refused(&plan, e))?;
     let map = LoadedMap { plan, data, key, value, cpus };
     if !contents.is_empty() {
         map.raw()
@@ -142,17 +153,35 @@ fn create(
     Ok(map)
 }
 
+/// Whether the kernel should rather allocate entries when they are needed.
+fn is_huge(map: &aya_obj::Map) -> bool {
+    let bytes = u64::from(map.max_entries())
+        .saturating_mul(map.value_size().into())
+        .saturating_mul(features::possible_cpus().into());
+    bytes > MOST_PREALLOCATED && features::kernel_version() >= ALLOCATOR_SINCE
+}
+
+/// The same map without BTF of key and value, with more flags.
+fn without_btf(map: &aya_obj::Map, flags: u32) -> aya_obj::Map {
+    let flags = map.map_flags() | flags;
+    let (key, value) = (map.key_size(), map.value_size());
+    aya_obj::Map::new_from_params(map.map_type(), key, value, map.max_entries(), flags)
+}
+
+fn refused(plan: &MapPlan, error: io::Error) -> Error {
+    if plan.kind == MapKind::RingBuf && features::kernel_version() < RING_SINCE {
+        let since = Some(RING_SINCE);
+        return Unsupported { feature: "ring buffer", since, config: None, hint: None }.into();
+    }
+    Error::privileged(format!("creating map {}", plan.name), Need::Bpf, error)
+}
+
 /// Creates the map, without BTF of key and value if the kernel wants none of it.
 fn create_data(
     definition: aya_obj::Map,
     name: &str,
     btf: Option<BorrowedFd<'_>>,
 ) -> io::Result<MapData> {
-    let plain = || {
-        let d = &definition;
-        let (kind, flags) = (d.map_type(), d.map_flags());
-        aya_obj::Map::new_from_params(kind, d.key_size(), d.value_size(), d.max_entries(), flags)
-    };
     let as_io = |e: aya::maps::MapError| match e {
         aya::maps::MapError::CreateError { io_error, .. } => io_error,
         other => io::Error::other(other.to_string()),
@@ -164,7 +193,7 @@ fn create_data(
     if btf.is_none() || refused.raw_os_error() != Some(libc::EINVAL) {
         return Err(refused);
     }
-    MapData::create(plain(), name, None).map_err(as_io)
+    MapData::create(without_btf(&definition, 0), name, None).map_err(as_io)
 }
 
 /// A size that the kernel takes for a ring buffer: a power of two, of whole pages.

@@ -150,10 +150,23 @@ impl Session {
         self.child.as_mut().map_or(Ok(()), Child::release)
     }
 
-    /// Detaches one probe of an object, by its index in the plan. False if it is not attached.
-    pub fn detach_probe(&mut self, unit: UnitId, probe: u32) -> bool {
-        let detached = self.units.get_mut(&unit).and_then(|u| u.detach_probe(probe));
-        detached.map(close_aside).is_some()
+    /// Detaches a probe of an object, by its index in the plan, and with it those that share its
+    /// link. Returns which were detached: none if it is not attached.
+    pub fn detach_probe(&mut self, unit: UnitId, probe: u32) -> Vec<u32> {
+        let Some(unit) = self.units.get_mut(&unit) else { return Vec::new() };
+        let (probes, events) = unit.detach_probe(probe);
+        close_aside(events);
+        probes
+    }
+
+    /// Probes that are attached: the object, the index in its plan and the full name.
+    pub fn attached(&self) -> Vec<(UnitId, u32, &str)> {
+        let mut all = Vec::new();
+        for (id, unit) in &self.units {
+            let probes = unit.attached().into_iter();
+            all.extend(probes.filter_map(|p| Some((*id, p, unit.probe_name(p)?))));
+        }
+        all
     }
 
     /// Detaches an object's probes and removes it from the kernel. Its `end` blocks do not run.
@@ -364,5 +377,43 @@ fn raise_file_limit(probes: u64) {
         limit.current = limit.maximum.map_or(Some(wanted), |hard| Some(wanted.min(hard)));
         // If it fails, so does attaching, and that says why.
         let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_can_move_to_another_thread() {
+        fn check<T: Send>() {}
+        check::<Session>();
+    }
+
+    #[test]
+    fn processes_that_are_not_there() {
+        for pid in [0, 0x7fff_ffff, u32::MAX] {
+            let options = Options { pid: Some(pid), child: None };
+            assert!(matches!(Session::new(options), Err(Error::NoProcess(p)) if p == pid));
+        }
+    }
+
+    #[test]
+    fn a_session_without_objects_is_done() {
+        struct Nothing;
+        impl Sink for Nothing {
+            fn event(&mut self, _: &Event) -> std::io::Result<()> {
+                Ok(())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut session = Session::new(Options::default()).expect("needs nothing");
+        let status = session
+            .run(&mut Nothing, &StopFlag::new().expect("needs nothing"))
+            .expect("needs nothing");
+        assert_eq!(status, ExitStatus { code: 0, reason: Reason::Done });
+        assert!(session.finish(&mut Nothing).is_ok() && session.map_names().is_empty());
     }
 }

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_flag_is_set_until_reset() {
-        let flag = StopFlag::new().unwrap();
+        let flag = StopFlag::new().expect("a descriptor");
         assert!(!flag.is_set());
         flag.clone().stop();
         assert!(flag.is_set() && flag.is_set());

@@ -97,10 +97,7 @@ mod tests {
         let time = at(1_795_386_674, 1_561_089);
         let text = strftime_with_fractions("%s.%f %k %l", time, &TimeZone::UTC);
         assert_eq!(text, "1795386674.001561 001561089 001");
-        assert_eq!(
-            strftime("%k|%l|%I", at(3 * 3600, 0), &TimeZone::UTC),
-            " 3| 3|03"
-        );
+        assert_eq!(strftime("%k|%l|%I", at(3 * 3600, 0), &TimeZone::UTC), " 3| 3|03");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One object of a session.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -35,8 +34,14 @@ pub(crate) struct Unit {
     decoder: Decoder,
     ring: Option<Ring>,
     losses: Losses,
-    /// By probe. Probes that share a link are under the first of them.
-    attached: BTreeMap<u32, Attachment>,
+    attached: Vec<Group>,
+}
+
+/// Probes that are attached together.
+#[derive(Debug)]
+struct Group {
+    probes: Vec<u32>,
+    attachment: Attachment,
 }
 
 impl Unit {
@@ -56,7 +61,7 @@ impl Unit {
         };
         let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
         let losses = Losses::new(&loaded.plan);
-        Ok(Self { loaded, decoder, ring, losses, attached: BTreeMap::new() })
+        Ok(Self { loaded, decoder, ring, losses, attached: Vec::new() })
     }
 
     /// Its plan.
@@ -156,7 +161,7 @@ impl Unit {
             match self.attach_together(place, context) {
                 Ok(attachment) => {
                     report.attached += place.probes.len();
-                    self.keep(place.probes.first().copied(), attachment, report);
+                    self.keep(place.probes.clone(), attachment, report);
                     return Ok(());
                 }
                 // One bad place spoils the link: find out which one.
@@ -172,7 +177,7 @@ impl Unit {
             match self.attach_one(place.program, *probe, context) {
                 Ok(attachment) => {
                     report.attached += 1;
-                    self.keep(Some(*probe), attachment, report);
+                    self.keep(vec![*probe], attachment, report);
                 }
                 Err(e) => match self.plan().config.missing_probes {
                     MissingProbes::Error => return Err(e),
@@ -188,11 +193,9 @@ impl Unit {
         self.loaded.programs.get(program).is_some_and(|p| p.multi)
     }
 
-    fn keep(&mut self, probe: Option<u32>, mut new: Attachment, report: &mut AttachReport) {
-        report.notes.extend(new.note.take());
-        if let Some(probe) = probe {
-            self.attached.insert(probe, new);
-        }
+    fn keep(&mut self, probes: Vec<u32>, mut attachment: Attachment, report: &mut AttachReport) {
+        report.notes.extend(attachment.note.take());
+        self.attached.push(Group { probes, attachment });
     }
 
     fn attach_together(&self, place: &Place, context: &Context) -> Result<Attachment, Error> {
@@ -231,13 +234,31 @@ impl Unit {
 
     /// Detaches every probe. What is returned may be closed at any later time.
     pub fn detach(&mut self) -> Vec<OwnedFd> {
-        attach::detach_all(std::mem::take(&mut self.attached).into_values().collect())
+        let groups = std::mem::take(&mut self.attached);
+        attach::detach_all(groups.into_iter().map(|g| g.attachment).collect())
     }
 
-    /// Detaches one probe, if it is attached by itself. What is returned may be closed at any
-    /// later time.
-    pub fn detach_probe(&mut self, probe: u32) -> Option<Vec<OwnedFd>> {
-        self.attached.remove(&probe).map(|a| attach::detach_all(vec![a]))
+    /// Detaches a probe, and with it those that share its link: returns which. The perf events
+    /// may be closed at any later time.
+    pub fn detach_probe(&mut self, probe: u32) -> (Vec<u32>, Vec<OwnedFd>) {
+        let Some(at) = self.attached.iter().position(|g| g.probes.contains(&probe)) else {
+            return Default::default();
+        };
+        let group = self.attached.swap_remove(at);
+        (group.probes, attach::detach_all(vec![group.attachment]))
+    }
+
+    /// Indices of the probes that are attached, sorted.
+    pub fn attached(&self) -> Vec<u32> {
+        let mut probes: Vec<u32> =
+            self.attached.iter().flat_map(|g| g.probes.iter().copied()).collect();
+        probes.sort_unstable();
+        probes
+    }
+
+    /// Full name of a probe.
+    pub fn probe_name(&self, probe: u32) -> Option<&str> {
+        self.plan().probes.get(probe as usize).map(|p| p.name.as_str())
     }
 
     /// Handles every record that is there. The first `exit` sets `exit` and ends it.

@@ -167,10 +167,7 @@ pub struct Bucket {
 impl Value {
     /// Text from a string, not cut.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Str(Text {
-            bytes: text.into().into_bytes(),
-            trailer: None,
-        })
+        Self::Str(Text { bytes: text.into().into_bytes(), trailer: None })
     }
 
     /// The value as 64 bits, if it is a number or stands for one.

@@ -179,6 +179,10 @@ pub struct Cli {
     #[arg(long, hide = true)]
     pub verify_llvm_ir: bool,
 
+    /// End when the process that started this one does: what the demo starts
+    #[arg(long, hide = true)]
+    pub end_with_parent: bool,
+
     /// What the demo starts to have something to see
     #[arg(long, value_name = "NAME", hide = true)]
     pub demo_workload: Option<String>,

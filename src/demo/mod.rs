@@ -54,8 +54,10 @@ fn check_capabilities() -> Result<()> {
 
 fn opening_files() -> Result<bool> {
     heading("1. Which files are opened, and by whom?");
-    let of_the_demo =
-        |line: &str| u64::from(line.starts_with(workload::OPENER) && line.contains("/file-"));
+    let of_the_demo = |line: &str| {
+        let path = line.strip_prefix(workload::OPENER).unwrap_or_default().trim_start();
+        u64::from(workload::FILES.contains(&path))
+    };
     let seen = if has_kprobes() {
         show_script("do_sys_open");
         say(
@@ -66,7 +68,7 @@ fn opening_files() -> Result<bool> {
         let step = Step {
             script: &["-q", "do_sys_open"],
             workload: workload::OPENER,
-            lines: 12,
+            lines: 8,
             counts: of_the_demo,
         };
         step::run(&step)?
@@ -79,7 +81,7 @@ fn opening_files() -> Result<bool> {
         command(&format!("rbtrace -e '{OPEN_TRACEPOINT}'"));
         let script = ["-q", "-e", OPEN_TRACEPOINT];
         let step =
-            Step { script: &script, workload: workload::OPENER, lines: 12, counts: of_the_demo };
+            Step { script: &script, workload: workload::OPENER, lines: 8, counts: of_the_demo };
         step::run(&step)?
     };
     say(&format!(
@@ -110,7 +112,7 @@ fn counting_packets() -> Result<bool> {
     };
     let script = ["-q", "packet_count", veth::FAR];
     let seen =
-        step::run(&Step { script: &script, workload: workload::SENDER, lines: 12, counts: total })?;
+        step::run(&Step { script: &script, workload: workload::SENDER, lines: 8, counts: total })?;
     say(&format!("{} packets were sent, {} were counted.", seen.done, seen.seen));
     Ok(seen.done == seen.seen)
 }

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ATTACHED: &str = "rbtrace-demo-attached";
 /// Time between the end of the workload and that of the script.
 const SETTLE: Duration = Duration::from_millis(200);
+/// Most lines to show of what else the script sees.
+const OTHERS: usize = 4;
 
 /// What is to be seen.
 pub struct Step<'a> {
@@ -22,7 +24,7 @@ pub struct Step<'a> {
     pub script: &'a [&'a str],
     /// Name of the workload.
     pub workload: &'a str,
-    /// Most lines to show while the workload runs; all are counted.
+    /// Most lines about the workload to show while it runs; all are counted.
     pub lines: usize,
     /// Counts a line of the script's output as something that the workload did.
     pub counts: fn(&str) -> u64,
@@ -51,7 +53,7 @@ impl Drop for Guard {
 pub fn run(step: &Step<'_>) -> Result<Seen> {
     let mut script = start(step.script)?;
     let output = lines_of(script.0.stdout.take().context("the script's output")?);
-    let mut view = View { step, shown: 0, hidden: 0, seen: 0 };
+    let mut view = View { step, shown: [0; 2], hidden: 0, seen: 0 };
     loop {
         match output.recv_timeout(PATIENCE) {
             Ok(line) if line == ATTACHED => break,
@@ -89,7 +91,7 @@ pub fn run(step: &Step<'_>) -> Result<Seen> {
 fn start(args: &[&str]) -> Result<Guard> {
     let own = std::env::current_exe().context("finding this program")?;
     let mut command = Command::new(own);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.arg("--end-with-parent").args(args).stdin(Stdio::null()).stdout(Stdio::piped());
     command.env("RBTRACE_NOTIFY_ATTACHED", ATTACHED);
     Ok(Guard(command.spawn().context("starting this program again")?))
 }
@@ -126,19 +128,23 @@ fn read_number(mut output: impl Read) -> Option<u64> {
 /// What of the script's output is on the screen.
 struct View<'a> {
     step: &'a Step<'a>,
-    shown: usize,
+    /// Lines shown, those about the workload and others.
+    shown: [usize; 2],
     hidden: usize,
     seen: u64,
 }
 
 impl View<'_> {
     fn line(&mut self, line: &str, always: bool) {
-        self.seen += (self.step.counts)(line);
+        let count = (self.step.counts)(line);
+        self.seen += count;
         if line.trim().is_empty() {
             return;
         }
-        if always || self.shown < self.step.lines {
-            self.shown += usize::from(!always);
+        let [own, others] = &mut self.shown;
+        let (shown, most) = if count > 0 { (own, self.step.lines) } else { (others, OTHERS) };
+        if always || *shown < most {
+            *shown += usize::from(!always);
             println!("  | {line}");
         } else {
             self.hidden += 1;

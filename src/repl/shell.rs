@@ -195,8 +195,10 @@ impl Shell {
             return Ok(());
         }
         self.engine.call(move |running| {
-            for map in maps.iter().filter(|map| !running.uses(&map.name)) {
-                running.session.forget_map(&map.name);
+            for map in maps {
+                if !running.uses(&map.name) {
+                    running.session.forget_map(&map.name);
+                }
             }
         })
     }

@@ -169,7 +169,7 @@ fn run_live(args: &Args, plan: &Plan, summary: &mut Summary) -> Result<()> {
     let mut guests = Vec::new();
     for kernel in &plan.kernels {
         summary.add_place(kernel.version());
-        match GuestRun::start(*kernel, args, &programs) {
+        match GuestRun::start(*kernel, args, plan.host, &programs) {
             Ok(run) => guests.push(run),
             Err(error) => {
                 summary.add_broken(&format!("live tests on {kernel}"), format!("{error:#}"))
@@ -187,9 +187,13 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The arguments of the live tests after the paths.
-fn test_arguments(args: &Args, patience: u32) -> Vec<String> {
+/// The arguments of the live tests after the paths. A filter that matches nothing is found by
+/// the host's tests, where these run.
+fn test_arguments(args: &Args, patience: u32, kernel_only: bool) -> Vec<String> {
     let mut arguments = vec!["--json".to_owned(), "--patience".to_owned(), patience.to_string()];
+    if kernel_only {
+        arguments.push("--kernel-only".to_owned());
+    }
     arguments.extend(args.live.iter().cloned());
     arguments
 }
@@ -200,7 +204,7 @@ fn run_on_host(args: &Args, programs: &Programs, summary: &mut Summary) -> Resul
     }
     let mut command = Command::new(&programs.tests);
     command.arg("--rbtrace").arg(&programs.rbtrace).arg("--programs").arg(&programs.dynamic);
-    command.args(test_arguments(args, 1));
+    command.args(test_arguments(args, 1, false));
     let mut child = command.stdout(Stdio::piped()).spawn().context("running the live tests")?;
     for line in BufReader::new(child.stdout.take().context("the output of the live tests")?).lines()
     {
@@ -243,8 +247,8 @@ struct GuestRun {
 }
 
 impl GuestRun {
-    fn start(kernel: Kernel, args: &Args, programs: &Programs) -> Result<Self> {
-        let arguments: Vec<String> = test_arguments(args, GUEST_PATIENCE)
+    fn start(kernel: Kernel, args: &Args, kernel_only: bool, programs: &Programs) -> Result<Self> {
+        let arguments: Vec<String> = test_arguments(args, GUEST_PATIENCE, kernel_only)
             .iter()
             .map(|argument| format!("'{argument}'"))
             .collect();

@@ -44,10 +44,11 @@ pub fn write_listing(code: &FunctionCode, names: &dyn Names, out: &mut dyn Write
             writeln!(out, "L{label}:")?;
         }
         while let Some(entry) = lines.next_if(|entry| entry.slot <= slot) {
-            if let Some(text) = names.source(entry.span).filter(|_| shown != Some(entry.span)) {
+            let text = names.source(entry.span);
+            if let Some(text) = text.as_ref().filter(|_| shown != text) {
                 writeln!(out, "      ; {}", text.trim())?;
             }
-            shown = Some(entry.span);
+            shown = text;
         }
         let target = code.relocs.iter().find(|reloc| reloc.slot == slot).map(|r| r.target);
         write!(out, "{slot:4}: ")?;

@@ -110,10 +110,12 @@ impl Btf {
     }
 
     /// Bytes of a value of the type.
+    #[cfg(test)]
     pub fn size(&self, id: TypeId) -> Option<u32> {
         self.size_within(id, MAX_DEPTH)
     }
 
+    #[cfg(test)]
     fn size_within(&self, id: TypeId, depth: u32) -> Option<u32> {
         let ty = self.get(id)?;
         let depth = depth.checked_sub(1)?;

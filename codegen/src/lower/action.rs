@@ -83,9 +83,7 @@ impl FnBuilder<'_, '_, '_> {
         value: &Expr,
         action: impl FnOnce(Field) -> plan::Action,
     ) -> Result<(), Error> {
-        self.try_send(std::slice::from_ref(value), |fields| {
-            fields.into_iter().next().map(action)
-        })
+        self.try_send(std::slice::from_ref(value), |fields| fields.into_iter().next().map(action))
     }
 
     fn send(
@@ -153,6 +151,7 @@ impl FnBuilder<'_, '_, '_> {
         if size > RECORD_LIMIT {
             return Err(Error::RecordLimit { bytes: size, limit: RECORD_LIMIT });
         }
+        self.unit.grow_ring(size);
         let ring = self.unit.own_map(OwnMap::Ring);
         let ring = self.map_ref(ring);
         let bytes = self.iconst(i64::from(size));
@@ -186,8 +185,7 @@ impl FnBuilder<'_, '_, '_> {
             field.offset += HEADER_SIZE;
         }
         let offsets: Vec<u32> = args.iter().map(|f| f.offset).collect();
-        let number =
-            self.unit.action(plan::Action::Join { separator: separator.into(), args });
+        let number = self.unit.action(plan::Action::Join { separator: separator.into(), args });
         let space = self.space_of(&list.ty);
         let mut next = self.scalar(list)?;
         self.record(number, HEADER_SIZE + size, |f, record| {

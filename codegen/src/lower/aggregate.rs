@@ -115,8 +115,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// Adds one to a bucket. The test tells the verifier that the index is inside.
     fn increase_bucket(&mut self, at: Place, bucket: Value, buckets: u32) -> Result<(), Error> {
-        let inside =
-            self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, bucket, i64::from(buckets));
+        let inside = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, bucket, i64::from(buckets));
         self.when(inside, |f| {
             let start = f.address(at);
             let offset = f.b.ins().ishl_imm_s(bucket, 3);
@@ -134,8 +133,7 @@ impl FnBuilder<'_, '_, '_> {
             negative,
             |f| Ok(f.iconst(0)),
             |f| {
-                let small =
-                    f.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, number, 1 << bits);
+                let small = f.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, number, 1 << bits);
                 f.choose(
                     small,
                     |f| Ok(f.b.ins().iadd_imm_s(number, 1)),
@@ -164,11 +162,8 @@ impl FnBuilder<'_, '_, '_> {
         let mut rest = number;
         let mut log = self.iconst(0);
         for shift in [32, 16, 8, 4, 2, 1] {
-            let high = self.b.ins().icmp_imm_s(
-                IntCC::UnsignedGreaterThanOrEqual,
-                rest,
-                1i64 << shift,
-            );
+            let high =
+                self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThanOrEqual, rest, 1i64 << shift);
             let after = self.b.create_block();
             let shifted_log = self.b.append_block_param(after, I64);
             let shifted_rest = self.b.append_block_param(after, I64);
@@ -197,8 +192,7 @@ impl FnBuilder<'_, '_, '_> {
             below,
             |f| Ok(f.iconst(0)),
             |f| {
-                let above =
-                    f.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, number, max);
+                let above = f.b.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, number, max);
                 f.choose(
                     above,
                     |f| Ok(f.iconst(i64::from(buckets) - 1)),
@@ -215,11 +209,7 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// An aggregating map's entry as an integer, over all CPUs.
-    pub(super) fn aggregate_get(
-        &mut self,
-        map: MapId,
-        key: Option<&Expr>,
-    ) -> Result<Value, Error> {
+    pub(super) fn aggregate_get(&mut self, map: MapId, key: Option<&Expr>) -> Result<Value, Error> {
         let key = self.key(map, key)?;
         self.aggregate_at(map, key)
     }
@@ -277,8 +267,7 @@ impl FnBuilder<'_, '_, '_> {
                 })
             }
             Aggregate::Avg { .. } | Aggregate::Stats { .. } => {
-                let (sum, count) =
-                    (self.load(value, Int::U64), self.load(value.plus(8), Int::U64));
+                let (sum, count) = (self.load(value, Int::U64), self.load(value.plus(8), Int::U64));
                 self.increase(total, sum);
                 self.increase(total.plus(8), count);
                 Ok(())

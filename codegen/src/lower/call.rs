@@ -173,8 +173,7 @@ impl FnBuilder<'_, '_, '_> {
 
 /// `fn(map, key, value, counter: &mut u64) -> 0` that adds one to the counter.
 fn counting_callback(name: &str) -> Function {
-    let mut ir =
-        ir::Function::with_name_signature(UserFuncName::testcase(name), signature(4));
+    let mut ir = ir::Function::with_name_signature(UserFuncName::testcase(name), signature(4));
     let block = ir.dfg.make_block();
     let params: Vec<Value> = (0..4).map(|_| ir.dfg.append_block_param(block, I64)).collect();
     let mut cursor = FuncCursor::new(&mut ir);

@@ -1,7 +1,7 @@
 //! Expressions whose value is a scalar, and conditions.
 
-use cranelift_codegen::ir::{Block, InstBuilder, Value};
 use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
 use rbtrace_lang::catalog::DataLoc;
 use rbtrace_lang::hir::{BinaryOp, Call, Expr, ExprKind, Int, LocalId, Space, Type, UnaryOp};
 use rbtrace_probes_ebpf::helpers;
@@ -204,8 +204,7 @@ impl FnBuilder<'_, '_, '_> {
         let size = self.iconst(i64::from(size));
         let args = [to, size, address];
         self.by_space(address, space, move |f, kernel| {
-            let helper =
-                if kernel { helpers::PROBE_READ_KERNEL } else { helpers::PROBE_READ_USER };
+            let helper = if kernel { helpers::PROBE_READ_KERNEL } else { helpers::PROBE_READ_USER };
             f.helper(helper, &args)
         })?;
         Ok(())
@@ -300,7 +299,12 @@ impl FnBuilder<'_, '_, '_> {
         }
     }
 
-    fn tracepoint_scalar(&mut self, record: usize, field: usize, ty: &Type) -> Result<Value, Error> {
+    fn tracepoint_scalar(
+        &mut self,
+        record: usize,
+        field: usize,
+        ty: &Type,
+    ) -> Result<Value, Error> {
         let found = self.unit.program.records.get(record).and_then(|r| r.fields.get(field));
         let Some(field) = found else {
             return Err(self.bug("a field that its tracepoint does not have"));

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, AbiParam, Block, ExtFuncData, ExternalName, FuncRef, GlobalValue, GlobalValueData,
     InstBuilder, Signature, SourceLoc, UserExternalName, UserFuncName, Value, types::I64,
 };
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use rbtrace_lang::hir::{LocalId, ProbeBlock};
@@ -76,10 +76,8 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         block: &'p ProbeBlock,
         scratch: bool,
     ) -> Result<Done, Error> {
-        let mut ir = ir::Function::with_name_signature(
-            UserFuncName::testcase(symbol),
-            signature(1),
-        );
+        let mut ir =
+            ir::Function::with_name_signature(UserFuncName::testcase(symbol), signature(1));
         let mut context = FunctionBuilderContext::new();
         let mut this = FnBuilder::new(&mut ir, &mut context, unit, index, block);
         if scratch {
@@ -125,8 +123,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// Ends the function: every block must have been filled.
     pub(super) fn finish(mut self) -> Result<(), Error> {
         self.b.seal_all_blocks();
-        let isa = carrier()
-            .map_err(|reason| Error::internal("lower", self.b.func, reason))?;
+        let isa = carrier().map_err(|reason| Error::internal("lower", self.b.func, reason))?;
         let config = isa.frontend_config();
         self.b.finalize(config);
         Ok(())

@@ -216,10 +216,8 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             return Err(self.bug("a callback of a block that shares nothing"));
         };
         let name = self.unit.callback_name(self.index);
-        let mut ir = ir::Function::with_name_signature(
-            UserFuncName::testcase(&name),
-            signature(params),
-        );
+        let mut ir =
+            ir::Function::with_name_signature(UserFuncName::testcase(&name), signature(params));
         let mut context = FunctionBuilderContext::new();
         let mut inner =
             FnBuilder::new(&mut ir, &mut context, &mut *self.unit, self.index, self.block);

@@ -1,7 +1,7 @@
 //! Maps of the script: reading, writing and modifying entries.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::{self, BinaryOp, Expr, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
@@ -64,8 +64,15 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         /// `E2BIG` of asm-generic/errno-base.h; with `BPF_NOEXIST` an entry that another CPU
         /// has just made is `EEXIST` and no loss.
         const FULL: i64 = -7;
-        let full = self.b.ins().icmp_imm_s(IntCC::Equal, result, FULL);
+        let full = self.status_is(result, FULL);
         self.when(full, |f| f.count_loss(Loss::MapFull))
+    }
+
+    /// Whether a map operation answered `status`. Before Linux 6.4 the kernel calls the map's
+    /// own function, which answers an `int`: the upper half of the register means nothing.
+    fn status_is(&mut self, result: Value, status: i64) -> Value {
+        let status32 = self.b.ins().ireduce(I32, result);
+        self.b.ins().icmp_imm_s(IntCC::Equal, status32, status)
     }
 
     /// Adds one to a loss counter of this program.
@@ -95,11 +102,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let key = self.key(map, key)?;
         let found = self.look_up(map, key);
         let int = self.int_of(ty)?;
-        self.choose(
-            found,
-            |f| Ok(f.load(Place::pointer(found), int)),
-            |f| Ok(f.iconst(0)),
-        )
+        self.choose(found, |f| Ok(f.load(Place::pointer(found), int)), |f| Ok(f.iconst(0)))
     }
 
     /// Copies the value of an entry; zeros if there is none.
@@ -215,7 +218,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         }
         let map = self.map_ref(map.0);
         let result = self.helper(helpers::MAP_DELETE_ELEM, &[map, key]);
-        let deleted = self.b.ins().icmp_imm_s(IntCC::Equal, result, 0);
+        let deleted = self.status_is(result, 0);
         Ok(self.b.ins().uextend(I64, deleted))
     }
 

@@ -4,10 +4,10 @@
 //! program's entry of the scratch map. A string in memory is padded with zeros to its size,
 //! so that equal strings are equal bytes; only ring buffer records may leave the tail as it is.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Value, types::I64,
 };
-use cranelift_codegen::ir::condcodes::IntCC;
 use rbtrace_lang::hir::{Int, Type};
 use rbtrace_probes_ebpf::helpers;
 

@@ -125,7 +125,13 @@ impl FnBuilder<'_, '_, '_> {
         self.write_bytes(to, &bytes)
     }
 
-    fn put_tuple(&mut self, values: &[Expr], ty: &Type, to: Place, tail: Tail) -> Result<(), Error> {
+    fn put_tuple(
+        &mut self,
+        values: &[Expr],
+        ty: &Type,
+        to: Place,
+        tail: Tail,
+    ) -> Result<(), Error> {
         let layout = self.unit.layout(ty);
         let tail = if has_gaps(&layout) { self.prepare(to, layout.size(), tail)? } else { tail };
         for (index, value) in values.iter().enumerate() {
@@ -251,7 +257,13 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// An element of an array that is memory itself; zeros outside of the array.
-    fn put_element(&mut self, base: &Expr, index: &Expr, ty: &Type, to: Place) -> Result<(), Error> {
+    fn put_element(
+        &mut self,
+        base: &Expr,
+        index: &Expr,
+        ty: &Type,
+        to: Place,
+    ) -> Result<(), Error> {
         let Type::Array { len, .. } = base.ty else {
             return Err(self.bug("an index into what is no array"));
         };
@@ -259,9 +271,7 @@ impl FnBuilder<'_, '_, '_> {
         let index = self.scalar(index)?;
         let inside = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, i64::from(len));
         let foreign = match &base.kind {
-            ExprKind::Load(pointer) => {
-                Some((self.scalar(pointer)?, self.space_of(&pointer.ty)))
-            }
+            ExprKind::Load(pointer) => Some((self.scalar(pointer)?, self.space_of(&pointer.ty))),
             _ => None,
         };
         let place = match foreign {
@@ -318,11 +328,8 @@ impl FnBuilder<'_, '_, '_> {
         let place = self.address(to);
         let args = [place, count, address];
         self.by_space(address, space, move |f, kernel| {
-            let helper = if kernel {
-                helpers::PROBE_READ_KERNEL_STR
-            } else {
-                helpers::PROBE_READ_USER_STR
-            };
+            let helper =
+                if kernel { helpers::PROBE_READ_KERNEL_STR } else { helpers::PROBE_READ_USER_STR };
             f.helper(helper, &args)
         })?;
         Ok(())

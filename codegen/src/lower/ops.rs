@@ -35,11 +35,7 @@ impl FnBuilder<'_, '_, '_> {
             _ => return value,
         };
         let cut = self.b.ins().ireduce(narrow, value);
-        if int.signed {
-            self.b.ins().sextend(I64, cut)
-        } else {
-            self.b.ins().uextend(I64, cut)
-        }
+        if int.signed { self.b.ins().sextend(I64, cut) } else { self.b.ins().uextend(I64, cut) }
     }
 
     pub(super) fn unary(&mut self, op: UnaryOp, operand: &Expr, ty: &Type) -> Result<Value, Error> {
@@ -103,7 +99,7 @@ impl FnBuilder<'_, '_, '_> {
             BinaryOp::BitOr => return Ok(ins.bor(l, r)),
             BinaryOp::BitXor => return Ok(ins.bxor(l, r)),
             BinaryOp::Shl => ins.ishl(l, r),
-            BinaryOp::Shr if int.signed => ins.sshr(l, r),
+            // Zeros come in from the left for signed numbers too, as in bpftrace.
             BinaryOp::Shr => ins.ushr(l, r),
             _ => return Err(self.bug("a logical operator where both operands are evaluated")),
         };
@@ -128,9 +124,8 @@ impl FnBuilder<'_, '_, '_> {
         let value = self.scalar(operand)?;
         let int = self.int_of(to)?;
         // Widening keeps the value, which is extended by its own type already.
-        let keeps = int.size == 8
-            || (int.size > from.size && (int.signed || !from.signed))
-            || int == from;
+        let keeps =
+            int.size == 8 || (int.size > from.size && (int.signed || !from.signed)) || int == from;
         Ok(if keeps { value } else { self.fit(value, int) })
     }
 }

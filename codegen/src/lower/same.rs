@@ -95,8 +95,7 @@ impl FnBuilder<'_, '_, '_> {
             let mut word = [0; 8];
             let take = (wanted.len() - at as usize).min(width as usize);
             word[..take].copy_from_slice(&wanted[at as usize..at as usize + take]);
-            let mut difference =
-                self.b.ins().bxor_imm_s(chunk, i64::from_le_bytes(word));
+            let mut difference = self.b.ins().bxor_imm_s(chunk, i64::from_le_bytes(word));
             if take < width as usize {
                 let mask = (1u64 << (8 * take)) - 1;
                 difference = self.b.ins().band_imm_s(difference, mask as i64);

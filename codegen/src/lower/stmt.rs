@@ -7,10 +7,16 @@ use super::func::{FnBuilder, Loop, Storage};
 use super::memory::Tail;
 use crate::error::Error;
 
+/// Most instructions of a program that the kernel takes.
+const PROGRAM_LIMIT: usize = 1_000_000;
+
 impl FnBuilder<'_, '_, '_> {
     /// Lowers statements in a row; temporaries of each are given back after it.
     pub(super) fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), Error> {
         for stmt in stmts {
+            if self.b.func.dfg.num_insts() > PROGRAM_LIMIT {
+                return Err(Error::ProgramLimit { limit: PROGRAM_LIMIT });
+            }
             let mark = self.mark();
             self.at(stmt.span);
             self.stmt(stmt)?;
@@ -143,9 +149,6 @@ impl FnBuilder<'_, '_, '_> {
 fn is_compound(value: &Expr) -> bool {
     matches!(
         value.kind,
-        ExprKind::Tuple(_)
-            | ExprKind::Cast(_)
-            | ExprKind::Block { .. }
-            | ExprKind::Ternary { .. }
+        ExprKind::Tuple(_) | ExprKind::Cast(_) | ExprKind::Block { .. } | ExprKind::Ternary { .. }
     )
 }

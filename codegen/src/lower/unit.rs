@@ -17,8 +17,14 @@ use super::types::layout;
 use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
 use crate::error::Error;
 
-/// Bytes of the ring buffer: a power of two and a multiple of the page size.
-const RING_BYTES: u32 = 1 << 22;
+/// Characters kept of a script's line, for listings and the kernel's log.
+const LINE_CHARS: usize = 120;
+/// Fewest bytes of the ring buffer: a power of two and a multiple of the page size.
+const RING_MIN: u32 = 1 << 20;
+/// Most bytes of the ring buffer.
+const RING_MAX: u32 = 1 << 24;
+/// Records of the largest kind that the ring buffer has room for, if that is not above its most.
+const RING_RECORDS: u32 = 1 << 12;
 /// Entries of a stack map.
 const STACK_ENTRIES: u32 = 1 << 12;
 /// Largest number of frames that the kernel captures (`PERF_MAX_STACK_DEPTH`).
@@ -140,10 +146,8 @@ impl<'a> UnitBuilder<'a> {
             uses_cookie: false,
             line,
         });
-        let mark = Mark {
-            actions: self.unit.plan.actions.len(),
-            functions: self.unit.functions.len(),
-        };
+        let mark =
+            Mark { actions: self.unit.plan.actions.len(), functions: self.unit.functions.len() };
         let mut done = FnBuilder::build(self, index, &symbol, block, false)?;
         if done.wants_scratch {
             self.unit.plan.actions.truncate(mark.actions);
@@ -196,13 +200,8 @@ impl<'a> UnitBuilder<'a> {
     }
 
     pub(super) fn layout(&mut self, ty: &hir::Type) -> Type {
-        let stacks =
-            if mentions_stack(ty) { self.own_map(OwnMap::Stacks) } else { 0 };
+        let stacks = if mentions_stack(ty) { self.own_map(OwnMap::Stacks) } else { 0 };
         layout(self.program, stacks, ty)
-    }
-
-    pub(super) fn plan_map(&self, map: u32) -> &Map {
-        &self.unit.plan.maps[map as usize]
     }
 
     /// Index in the plan of a map of rbtrace's own, made when first asked for.
@@ -215,7 +214,7 @@ impl<'a> UnitBuilder<'a> {
         let u64s = |len| Type::Array { elem: Box::new(Type::Int { size: 8, signed: false }), len };
         let (symbol, role, kind, key, value, max_entries) = match own {
             OwnMap::Ring => {
-                ("rbtrace_ring", MapRole::Ring, MapKind::RingBuf, Type::Void, Type::Void, RING_BYTES)
+                ("rbtrace_ring", MapRole::Ring, MapKind::RingBuf, Type::Void, Type::Void, RING_MIN)
             }
             OwnMap::Losses => (
                 "rbtrace_losses",
@@ -256,6 +255,14 @@ impl<'a> UnitBuilder<'a> {
         if let Type::Array { len, .. } = &mut self.unit.plan.maps[map].value {
             *len = words.max(*len);
         }
+    }
+
+    /// Makes the ring buffer large enough for many records of this size.
+    pub(super) fn grow_ring(&mut self, record: u32) {
+        let ring = self.own_map(OwnMap::Ring) as usize;
+        let wanted = record.saturating_mul(RING_RECORDS).min(RING_MAX).next_power_of_two();
+        let entries = &mut self.unit.plan.maps[ring].max_entries;
+        *entries = wanted.max(*entries);
     }
 
     /// Adds an action and returns its index, which records carry.
@@ -353,7 +360,7 @@ impl<'a> UnitBuilder<'a> {
         let line = LineSpan {
             line: at.line,
             column: at.column,
-            text: self.sources.line_text(span).trim().to_owned(),
+            text: self.sources.line_text(span).trim().chars().take(LINE_CHARS).collect(),
         };
         if let Some(&index) = self.spans.get(&line) {
             return index;

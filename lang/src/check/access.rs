@@ -60,8 +60,12 @@ impl Checker<'_> {
             ty => {
                 let found = self.show(&ty);
                 Err(self.error(
-                    Diagnostic::error("bad-member", field.span, format!("there is no `{}` in this", field.name))
-                        .also(base.span, format!("a value of type {found} has no members")),
+                    Diagnostic::error(
+                        "bad-member",
+                        field.span,
+                        format!("there is no `{}` in this", field.name),
+                    )
+                    .also(base.span, format!("a value of type {found} has no members")),
                 ))
             }
         }
@@ -133,11 +137,19 @@ impl Checker<'_> {
                     .label(format!("found {found}")),
             ));
         }
-        let literal = if let (true, ExprKind::Int(n)) = (at.literal, &at.expr.kind) { Some(*n) } else { None };
+        let literal = if let (true, ExprKind::Int(n)) = (at.literal, &at.expr.kind) {
+            Some(*n)
+        } else {
+            None
+        };
         match value.expr.ty.clone() {
             Type::Ptr { to, .. } if *to == Type::Void => Err(self.error(
-                Diagnostic::error("bad-index", base.span, "nothing is known of what this points to")
-                    .help("cast it first: ((uint64 *)p)[0]"),
+                Diagnostic::error(
+                    "bad-index",
+                    base.span,
+                    "nothing is known of what this points to",
+                )
+                .help("cast it first: ((uint64 *)p)[0]"),
             )),
             Type::Ptr { .. } => {
                 let element = self.offset(BinaryOp::Add, value, at, span);
@@ -158,17 +170,14 @@ impl Checker<'_> {
                 if let Some(n) = literal
                     && !(0..i64::from(len)).contains(&n)
                 {
-                    return Err(self.error(
-                        Diagnostic::error(
-                            "bad-index",
-                            index.span,
-                            format!("there is no element {n} in an array of {len}"),
-                        ),
-                    ));
+                    return Err(self.error(Diagnostic::error(
+                        "bad-index",
+                        index.span,
+                        format!("there is no element {n} in an array of {len}"),
+                    )));
                 }
                 let index = super::convert::cast(at.expr, &Type::U64);
-                let kind =
-                    ExprKind::Index { base: Box::new(value.expr), index: Box::new(index) };
+                let kind = ExprKind::Index { base: Box::new(value.expr), index: Box::new(index) };
                 Ok(Value::new(kind, *elem, span))
             }
             Type::Str { .. } => Err(self.unsupported(span, "single bytes of a string")),
@@ -191,12 +200,8 @@ impl Checker<'_> {
         let name = self.at.probes.first().map(|(_, p)| p.name.clone()).unwrap_or_default();
         match self.at.kind {
             ProbeKind::Tracepoint => Err(self.error(
-                Diagnostic::error(
-                    "no-format",
-                    span,
-                    format!("the fields of {name} are not known"),
-                )
-                .note("they are read from its format file in tracefs"),
+                Diagnostic::error("no-format", span, format!("the fields of {name} are not known"))
+                    .note("they are read from its format file in tracefs"),
             )),
             ProbeKind::Uprobe => Err(self.unsupported(span, "args of a uprobe, which needs DWARF")),
             _ => {
@@ -225,12 +230,8 @@ fn space_of(ty: &Type) -> Space {
 
 fn field_list(record: &Record) -> String {
     const MOST: usize = 12;
-    let names: Vec<_> = record
-        .fields
-        .iter()
-        .filter(|f| f.offset >= COMMON)
-        .map(|f| f.name.as_str())
-        .collect();
+    let names: Vec<_> =
+        record.fields.iter().filter(|f| f.offset >= COMMON).map(|f| f.name.as_str()).collect();
     let shown: Vec<_> = names.iter().take(MOST).copied().collect();
     let more = if names.len() > MOST { ", ..." } else { "" };
     format!("its fields are {}{more}", shown.join(", "))
@@ -255,7 +256,7 @@ pub(super) fn tracepoint_record(name: &str, format: &TracepointFormat, user: boo
         })
         .collect();
     let end = format.fields.iter().map(|f| f.field.offset + f.field.ty.size()).max();
-    let category = name.splitn(2, ':').nth(1).unwrap_or(name);
+    let category = name.split_once(':').map_or(name, |(_, rest)| rest);
     Record { name: category.to_owned(), union: false, size: end.unwrap_or_default(), fields }
 }
 
@@ -267,10 +268,9 @@ fn field_type(ty: &plan::Type, c_type: &str, space: Space) -> Type {
         plan::Type::Bool => Type::Bool,
         plan::Type::Str { size } => Type::Str { size: *size },
         plan::Type::Ptr => Type::Ptr { to: Box::new(pointee(c_type, space)), space },
-        plan::Type::Array { elem, len } => Type::Array {
-            elem: Box::new(field_type(elem, c_type, space)),
-            len: *len,
-        },
+        plan::Type::Array { elem, len } => {
+            Type::Array { elem: Box::new(field_type(elem, c_type, space)), len: *len }
+        }
         other => Type::Array {
             elem: Box::new(Type::Int(Int { size: 1, signed: false })),
             len: other.size(),

@@ -143,8 +143,12 @@ impl Checker<'_> {
             let literal = super::fold::int_literal(arg).and_then(|n| i64::try_from(n).ok());
             let Some(n) = literal else {
                 return Err(self.error(
-                    Diagnostic::error("not-a-literal", arg.span, "lhist() needs literals for its range")
-                        .label("expected a number"),
+                    Diagnostic::error(
+                        "not-a-literal",
+                        arg.span,
+                        "lhist() needs literals for its range",
+                    )
+                    .label("expected a number"),
                 ));
             };
             *number = n;
@@ -165,7 +169,9 @@ impl Checker<'_> {
             None
         };
         match wrong {
-            Some((span, message)) => Err(self.error(Diagnostic::error("argument-range", span, message))),
+            Some((span, message)) => {
+                Err(self.error(Diagnostic::error("argument-range", span, message)))
+            }
             None => Ok(Aggregate::Lhist { min, max, step }),
         }
     }

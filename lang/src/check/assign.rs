@@ -31,8 +31,12 @@ impl Checker<'_> {
             _ => {
                 let _ = self.expr(value);
                 Err(self.error(
-                    Diagnostic::error("invalid-assignment", target.span, "nothing can be assigned to this")
-                        .label("expected a variable or a map"),
+                    Diagnostic::error(
+                        "invalid-assignment",
+                        target.span,
+                        "nothing can be assigned to this",
+                    )
+                    .label("expected a variable or a map"),
                 ))
             }
         }

@@ -1,7 +1,7 @@
 //! The table of builtins: names without arguments. Each row says where the builtin makes sense
 //! and what it becomes.
 
-use rbtrace_probes_ebpf::kinds::{Context, KindSpec, argument_offset};
+use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind, argument_offset};
 use rbtrace_probes_ebpf::plan::Target;
 use rbtrace_probes_ebpf::profile::Arch;
 use rbtrace_probes_ebpf::types::Clock;
@@ -38,10 +38,6 @@ fn anywhere(_: &KindSpec) -> bool {
 
 fn with_task(spec: &KindSpec) -> bool {
     spec.has_task
-}
-
-fn with_registers(spec: &KindSpec) -> bool {
-    matches!(spec.context, Context::Registers | Context::PerfEvent)
 }
 
 fn on_functions(spec: &KindSpec) -> bool {
@@ -112,7 +108,7 @@ const TABLE: &[Builtin] = &[
             Ok(Value::from(constant(0, Type::U32, span)))
         },
     },
-    Builtin { name: "usermode", here: with_registers, make: user_mode },
+    Builtin { name: "usermode", here: anywhere, make: user_mode },
     Builtin { name: "kstack", here: with_task, make: |cx, span| cx.stack(true, &[], span) },
     Builtin { name: "ustack", here: with_task, make: |cx, span| cx.stack(false, &[], span) },
 ];
@@ -123,6 +119,8 @@ const UNSUPPORTED: &[&str] =
 
 /// What a name stands for, if it is a builtin.
 pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<Typed> {
+    // What bpftrace calls the builtins under its own macros.
+    let name = name.strip_prefix("__builtin_").unwrap_or(name);
     if let Some(number) = argument_number(name) {
         return Some(argument(checker, number, span));
     }
@@ -137,6 +135,11 @@ pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<
         return Some((builtin.make)(checker, span));
     }
     UNSUPPORTED.contains(&name).then(|| Err(checker.unsupported(span, name)))
+}
+
+/// Whether bpftrace has a builtin of this name that is not built yet.
+pub(super) fn is_unsupported(name: &str) -> bool {
+    UNSUPPORTED.contains(&name)
 }
 
 /// The names of all builtins.
@@ -222,6 +225,13 @@ fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {
 
 /// Whether the processor was in user mode: 1 or 0.
 fn user_mode(checker: &mut Checker<'_>, span: Span) -> Typed {
+    let byte = Type::Int(Int { size: 1, signed: false });
+    let spec = checker.at.spec();
+    if !matches!(spec.context, Context::Registers | Context::PerfEvent) {
+        // Probes of user space's own run in user mode; the others are hit by the kernel.
+        let user = matches!(spec.kind, ProbeKind::Begin | ProbeKind::End);
+        return Ok(Value::from(constant(i64::from(user), byte, span)));
+    }
     if checker.cx.profile.arch != Arch::X86_64 {
         return Err(checker.error(Diagnostic::error(
             "builtin-not-here",
@@ -234,6 +244,5 @@ fn user_mode(checker: &mut Checker<'_>, span: Span) -> Typed {
     let mask = Value::from(constant(USER_MODE, Type::U64, span));
     let level = checker.operate(BinaryOp::BitAnd, segment, mask.clone(), span)?;
     let is_user = checker.operate(BinaryOp::Eq, level, mask, span)?;
-    let byte = Type::Int(Int { size: 1, signed: false });
     Ok(Value::from(cast(is_user.expr, &byte)))
 }

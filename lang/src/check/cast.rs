@@ -141,21 +141,19 @@ impl Checker<'_> {
         }
     }
 
-    fn array_type(
-        &mut self,
-        elem: &ast::Type,
-        len: Option<&ast::Expr>,
-        span: Span,
-    ) -> Typed<Type> {
+    fn array_type(&mut self, elem: &ast::Type, len: Option<&ast::Expr>, span: Span) -> Typed<Type> {
         let elem_type = self.written_type(elem)?;
         let Some(len) = len else {
             return Err(self.unsupported(span, "arrays without a length"));
         };
-        let n = super::fold::int_literal(len).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
+        let n =
+            super::fold::int_literal(len).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         let Some(n) = n else {
-            return Err(self.error(
-                Diagnostic::error("not-a-literal", len.span, "a length is a literal above 0"),
-            ));
+            return Err(self.error(Diagnostic::error(
+                "not-a-literal",
+                len.span,
+                "a length is a literal above 0",
+            )));
         };
         Ok(match elem_type {
             Type::Str { size: 0 } => Type::Str { size: n },
@@ -168,7 +166,9 @@ impl Checker<'_> {
         let (to, value) = (self.written_type(ty), self.value(operand));
         let (to, value) = (to?, value?);
         match (&value.expr.ty, &to) {
-            (from, to) if from == to => Ok(Value { literal: false, flex: Default::default(), ..value }),
+            (from, to) if from == to => {
+                Ok(Value { literal: false, flex: Default::default(), ..value })
+            }
             (
                 Type::Int(_) | Type::Bool | Type::Ptr { .. } | Type::Enum(_),
                 Type::Int(_) | Type::Bool | Type::Enum(_),
@@ -209,9 +209,11 @@ impl Checker<'_> {
             }
             (from, to) => {
                 let (from, to) = (self.show(from), self.show(to));
-                Err(self.error(
-                    Diagnostic::error("bad-cast", span, format!("a value of type {from} cannot become {to}")),
-                ))
+                Err(self.error(Diagnostic::error(
+                    "bad-cast",
+                    span,
+                    format!("a value of type {from} cannot become {to}"),
+                )))
             }
         }
     }

@@ -28,13 +28,9 @@ pub(super) fn cast(expr: Expr, ty: &Type) -> Expr {
             Expr { ty: ty.clone(), ..expr }
         }
         _ => {
-            // Between pointers, and from a pointer to its number, only the type changes.
+            let through = passes_through(&expr.ty, ty);
             let inner = match expr.kind {
-                ExprKind::Cast(inner)
-                    if matches!(expr.ty, Type::Ptr { .. }) && matches!(ty, Type::Ptr { .. }) =>
-                {
-                    inner
-                }
+                ExprKind::Cast(inner) if through => inner,
                 kind => Box::new(Expr { kind, ..expr }),
             };
             if inner.ty == *ty {
@@ -42,6 +38,17 @@ pub(super) fn cast(expr: Expr, ty: &Type) -> Expr {
             }
             Expr { kind: ExprKind::Cast(inner), ty: ty.clone(), span }
         }
+    }
+}
+
+/// Whether a conversion to `to` of what was converted to `from` can start at what was before:
+/// between pointers only the type changes, and a number that is not widened keeps the low bits
+/// that it had.
+fn passes_through(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Ptr { .. }, Type::Ptr { .. }) => true,
+        (Type::Int(from), Type::Int(to)) => to.size <= from.size,
+        _ => false,
     }
 }
 

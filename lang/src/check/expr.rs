@@ -12,6 +12,9 @@ use super::convert::{boolean, cast, constant, negative, number, text};
 use super::types::{Flex, promote};
 use super::{Checker, Stop, Typed, Value, builtins, constants, functions};
 
+/// Most bytes of a tuple: what a per-CPU array holds in one element.
+const MOST_TUPLE: u32 = 32 * 1024;
+
 impl Checker<'_> {
     /// Types an expression.
     pub fn expr(&mut self, expr: &ast::Expr) -> Typed {
@@ -72,11 +75,7 @@ impl Checker<'_> {
     pub fn value(&mut self, expr: &ast::Expr) -> Typed {
         let value = self.expr(expr)?;
         if value.is_void() {
-            return Err(self.error(Diagnostic::error(
-                "no-value",
-                expr.span,
-                "this has no value",
-            )));
+            return Err(self.error(Diagnostic::error("no-value", expr.span, "this has no value")));
         }
         Ok(value)
     }
@@ -123,8 +122,11 @@ impl Checker<'_> {
             }
             None => {}
         }
-        let mut error =
-            Diagnostic::error("unknown-identifier", span, format!("there is nothing called `{name}`"));
+        let mut error = Diagnostic::error(
+            "unknown-identifier",
+            span,
+            format!("there is nothing called `{name}`"),
+        );
         if functions::exists(name) {
             error = error.help(format!("`{name}` is a function: write `{name}(...)`"));
         } else {
@@ -141,10 +143,7 @@ impl Checker<'_> {
             return Err(Stop::Reported);
         }
         match slot.and_then(|slot| slot.ty.clone()) {
-            Some(ty) => Ok(Value {
-                flex: ty.flex,
-                ..Value::new(ExprKind::Local(id), ty.ty, span)
-            }),
+            Some(ty) => Ok(Value { flex: ty.flex, ..Value::new(ExprKind::Local(id), ty.ty, span) }),
             None => Err(self.unknown(|| {
                 Diagnostic::error(
                     "unresolved-type",
@@ -218,7 +217,8 @@ impl Checker<'_> {
                     .also(a.expr.span, format!("found {x}")),
             ));
         };
-        let (Some(then), Some(otherwise)) = (self.convert(a, &ty.ty), self.convert(b, &ty.ty)) else {
+        let (Some(then), Some(otherwise)) = (self.convert(a, &ty.ty), self.convert(b, &ty.ty))
+        else {
             return Err(Stop::Reported);
         };
         let kind = ExprKind::Ternary {
@@ -235,10 +235,7 @@ impl Checker<'_> {
         let flex = value.flex.clone();
         let id = self.at.temporary(value.expr.ty.clone());
         let ty = value.expr.ty.clone();
-        let kept = |flex| Value {
-            flex,
-            ..Value::new(ExprKind::Local(id), ty.clone(), cond.span)
-        };
+        let kept = |flex| Value { flex, ..Value::new(ExprKind::Local(id), ty.clone(), cond.span) };
         let set = hir::StmtKind::Set { local: id, value: value.expr };
         let truth = self.truth(kept(Flex::Fixed))?;
         let chosen = self.choose(truth, kept(flex), other, span)?;
@@ -270,6 +267,17 @@ impl Checker<'_> {
             flex.push(value.flex);
             exprs.push(value.expr);
         }
+        let size = super::types::size_of(&Type::Tuple(types.clone()), &self.program);
+        if size > MOST_TUPLE {
+            return Err(self.error(
+                Diagnostic::error(
+                    "value-too-large",
+                    span,
+                    format!("this tuple takes {size} bytes, more than the limit of {MOST_TUPLE}"),
+                )
+                .help("give str() a length, or lower `max_strlen` in the config block"),
+            ));
+        }
         let flex = Flex::of_members(flex);
         Ok(Value { flex, ..Value::new(ExprKind::Tuple(exprs), Type::Tuple(types), span) })
     }
@@ -299,13 +307,11 @@ impl Checker<'_> {
             Ast::Map { name, key } => {
                 self.map_step(name, key.as_deref(), increment, prefix, target.span, span)
             }
-            _ => Err(self.error(
-                Diagnostic::error(
-                    "invalid-increment",
-                    target.span,
-                    format!("{} works on variables and maps only", if increment { "++" } else { "--" }),
-                ),
-            )),
+            _ => Err(self.error(Diagnostic::error(
+                "invalid-increment",
+                target.span,
+                format!("{} works on variables and maps only", if increment { "++" } else { "--" }),
+            ))),
         }
     }
 
@@ -365,7 +371,10 @@ impl Checker<'_> {
                     Diagnostic::error(
                         "bad-operand",
                         place,
-                        format!("{} works on numbers and pointers", if increment { "++" } else { "--" }),
+                        format!(
+                            "{} works on numbers and pointers",
+                            if increment { "++" } else { "--" }
+                        ),
                     )
                     .label(format!("found {shown}")),
                 ))

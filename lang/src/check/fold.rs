@@ -5,8 +5,7 @@
 
 use crate::ast::{BinaryOp, Block, Expr, ExprKind, Probe, Stmt, StmtKind, UnaryOp};
 use crate::diag::Diagnostic;
-
-use super::walk::for_each_child;
+use crate::expand::visit::{self, VisitMut};
 
 /// Folds the literals of a probe block.
 pub fn fold(probe: &mut Probe, errors: &mut Vec<Diagnostic>) {
@@ -51,73 +50,32 @@ struct Folder<'a> {
     errors: &'a mut Vec<Diagnostic>,
 }
 
-impl Folder<'_> {
-    fn block(&mut self, block: &mut Block) {
-        for stmt in &mut block.stmts {
-            self.stmt(stmt);
-        }
-        if let Some(value) = &mut block.value {
-            self.expr(value);
-        }
-    }
-
+impl VisitMut for Folder<'_> {
     fn stmt(&mut self, stmt: &mut Stmt) {
-        match &mut stmt.kind {
-            StmtKind::Expr(e) | StmtKind::Discard(e) | StmtKind::Return(Some(e)) => self.expr(e),
-            StmtKind::Assign { target, value, .. } => {
-                self.expr(target);
-                self.expr(value);
-            }
-            StmtKind::Let { value: Some(value), .. } => self.expr(value),
-            StmtKind::If { cond, then, otherwise } => {
-                let comptime = matches!(cond.kind, ExprKind::Comptime(_));
-                self.expr(cond);
-                self.block(then);
-                if let Some(otherwise) = otherwise.as_mut() {
-                    self.block(otherwise);
-                }
-                // The branch not taken may be ill-typed: it does not exist.
-                if let (true, Some(taken)) = (comptime, truth(cond)) {
-                    let empty = Block { stmts: Vec::new(), value: None, span: then.span };
-                    let rest = otherwise.take().unwrap_or_else(|| empty.clone());
-                    let block = if taken { std::mem::replace(then, empty) } else { rest };
-                    stmt.kind = StmtKind::Block(block);
-                }
-            }
-            StmtKind::Unroll { count: e, body } | StmtKind::While { cond: e, body } => {
-                self.expr(e);
-                self.block(body);
-            }
-            StmtKind::ForMap { body, .. } => self.block(body),
-            StmtKind::ForRange { start, end, body, .. } => {
-                self.expr(start);
-                self.expr(end);
-                self.block(body);
-            }
-            StmtKind::Block(block) => self.block(block),
-            StmtKind::Let { .. } | StmtKind::Return(None)
-            | StmtKind::Break
-            | StmtKind::Continue
-            | StmtKind::Import(_) => {}
+        let comptime = match &stmt.kind {
+            StmtKind::If { cond, .. } => matches!(cond.kind, ExprKind::Comptime(_)),
+            _ => false,
+        };
+        visit::stmt(self, stmt);
+        let StmtKind::If { cond, then, otherwise } = &mut stmt.kind else { return };
+        // The branch not taken may be ill-typed: it does not exist.
+        if let (true, Some(taken)) = (comptime, truth(cond)) {
+            let empty = Block { stmts: Vec::new(), value: None, span: then.span };
+            let rest = otherwise.take().unwrap_or_else(|| empty.clone());
+            let block = if taken { std::mem::replace(then, empty) } else { rest };
+            stmt.kind = StmtKind::Block(block);
         }
     }
 
     fn expr(&mut self, expr: &mut Expr) {
-        if let ExprKind::Block(block) = &mut expr.kind {
-            self.block(block);
-            if let (true, Some(value)) = (block.stmts.is_empty(), &block.value)
-                && is_literal(value)
-            {
-                expr.kind = value.kind.clone();
-            }
-            return;
-        }
-        for_each_child(expr, &mut |child| self.expr(child));
+        visit::expr(self, expr);
         if let Some(kind) = self.folded(expr) {
             expr.kind = kind;
         }
     }
+}
 
+impl Folder<'_> {
     fn folded(&mut self, expr: &Expr) -> Option<ExprKind> {
         match &expr.kind {
             ExprKind::Unary { op, operand } => self.unary(*op, operand, expr),
@@ -125,6 +83,9 @@ impl Folder<'_> {
             ExprKind::Ternary { cond, then, otherwise } => {
                 let taken = if truth(cond)? { then } else { otherwise };
                 (is_literal(then) && is_literal(otherwise)).then(|| taken.kind.clone())
+            }
+            ExprKind::Block(block) if block.stmts.is_empty() => {
+                block.value.as_deref().filter(|value| is_literal(value)).map(|v| v.kind.clone())
             }
             ExprKind::Comptime(inner) => is_literal(inner).then(|| inner.kind.clone()),
             ExprKind::Index { base, index } => {
@@ -159,7 +120,13 @@ impl Folder<'_> {
         }
     }
 
-    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, whole: &Expr) -> Option<ExprKind> {
+    fn binary(
+        &mut self,
+        op: BinaryOp,
+        left: &Expr,
+        right: &Expr,
+        whole: &Expr,
+    ) -> Option<ExprKind> {
         if let (Some(a), Some(b)) = (int_literal(left), int_literal(right)) {
             return self.ints(op, a, b, whole, right);
         }
@@ -249,8 +216,12 @@ impl Folder<'_> {
 
     fn overflow(&mut self, whole: &Expr) -> Option<ExprKind> {
         self.errors.push(
-            Diagnostic::error("literal-overflow", whole.span, "this number does not fit into 64 bits")
-                .note("numbers go from -9223372036854775808 to 18446744073709551615"),
+            Diagnostic::error(
+                "literal-overflow",
+                whole.span,
+                "this number does not fit into 64 bits",
+            )
+            .note("numbers go from -9223372036854775808 to 18446744073709551615"),
         );
         None
     }
@@ -319,7 +290,10 @@ mod tests {
     fn folds_numbers_in_64_bits() {
         assert_eq!(folded(binary(BinaryOp::Shl, int(1), int(63))), (Some(1 << 63), 0));
         assert_eq!(folded(binary(BinaryOp::Sub, int(1), int(3))), (Some(-2), 0));
-        assert_eq!(folded(binary(BinaryOp::Div, binary(BinaryOp::Sub, int(0), int(5)), int(2))), (Some(-2), 0));
+        assert_eq!(
+            folded(binary(BinaryOp::Div, binary(BinaryOp::Sub, int(0), int(5)), int(2))),
+            (Some(-2), 0)
+        );
         assert_eq!(folded(binary(BinaryOp::Add, int(u64::MAX), int(1))), (None, 1));
         assert_eq!(folded(binary(BinaryOp::Div, int(1), int(0))), (None, 1));
         assert_eq!(folded(binary(BinaryOp::Shr, int(1), int(64))), (None, 1));

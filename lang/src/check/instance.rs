@@ -8,6 +8,7 @@ use rbtrace_probes_ebpf::plan::{self, Target};
 
 use crate::ast;
 use crate::catalog::TracepointFormat;
+use crate::expand::visit::{self, VisitMut};
 use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
 use crate::resolve::{Attachment, Block};
 use crate::span::Span;
@@ -106,7 +107,13 @@ impl Instance {
     pub fn temporary(&mut self, ty: Type) -> LocalId {
         let id = LocalId(self.locals.len() as u32);
         let name = format!("tmp{}", self.locals.len() - self.named);
-        let slot = Slot { name, ty: Some(Ty::fixed(ty)), declared: true, wrong: false, span: Span::default() };
+        let slot = Slot {
+            name,
+            ty: Some(Ty::fixed(ty)),
+            declared: true,
+            wrong: false,
+            span: Span::default(),
+        };
         self.locals.push(slot);
         id
     }
@@ -137,7 +144,8 @@ pub(super) fn split(
     checker: &mut Checker<'_>,
     into: &mut Vec<Instance>,
 ) {
-    let wants_args = uses_args(&mut block.probe);
+    let wants_args = mentions(&mut block.probe, &["args"]);
+    let wants_number = mentions(&mut block.probe, &["probe", "func"]);
     let probe = std::rc::Rc::new(block.probe.clone());
     let first = into.len();
     // The format that the copies from `first` on have.
@@ -146,8 +154,12 @@ pub(super) fn split(
         let index = checker.program.probes.len() as u32;
         checker.program.probes.push(point.clone());
         let format = if wants_args { format_of(&point.target, checker) } else { None };
+        // Without a cookie a program cannot tell which of its probes it runs for.
+        let can_share = !wants_number || kind.spec().has_cookie;
         let mut same = into.iter_mut().skip(first).zip(&formats);
-        if let Some((instance, _)) = same.find(|(i, f)| i.kind == *kind && **f == format) {
+        if let Some((instance, _)) =
+            same.find(|(i, f)| can_share && i.kind == *kind && **f == format)
+        {
             instance.probes.push((index, point.clone()));
             continue;
         }
@@ -169,11 +181,28 @@ fn format_of(target: &Target, checker: &Checker<'_>) -> Option<(TracepointFormat
     Some((checker.cx.types.tracepoint(category, name)?, category == "syscalls"))
 }
 
-/// Whether a block mentions `args`.
-fn uses_args(probe: &mut ast::Probe) -> bool {
-    let mut found = false;
-    super::walk::every_expr(probe, &mut |expr| {
-        found |= matches!(&expr.kind, ast::ExprKind::Ident(name) if name == "args");
-    });
-    found
+/// Whether a block mentions one of these builtins.
+fn mentions(probe: &mut ast::Probe, builtins: &[&str]) -> bool {
+    /// Looks for them.
+    struct Search<'a> {
+        builtins: &'a [&'a str],
+        found: bool,
+    }
+    impl VisitMut for Search<'_> {
+        fn expr(&mut self, expr: &mut ast::Expr) {
+            let name = match &expr.kind {
+                ast::ExprKind::Ident(name) => name.as_str(),
+                ast::ExprKind::Call { name, .. } => &name.name,
+                _ => "",
+            };
+            self.found |= self.builtins.contains(&name);
+            visit::expr(self, expr);
+        }
+    }
+    let mut search = Search { builtins, found: false };
+    if let Some(predicate) = &mut probe.predicate {
+        search.expr(predicate);
+    }
+    search.block(&mut probe.body);
+    search.found
 }

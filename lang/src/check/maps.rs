@@ -67,11 +67,7 @@ impl MapTable {
     }
 
     /// Takes `let @x = hash(10);` in.
-    pub fn declare(
-        &mut self,
-        declarations: Vec<ast::MapDecl>,
-        errors: &mut Vec<Diagnostic>,
-    ) {
+    pub fn declare(&mut self, declarations: Vec<ast::MapDecl>, errors: &mut Vec<Diagnostic>) {
         for mut declaration in declarations {
             super::fold::fold_expr(&mut declaration.max_entries, errors);
             let name = &declaration.name.name;
@@ -181,8 +177,12 @@ impl Entry {
         }
         let keyed = self.keyed == Some(true);
         let value = self.value.map_or(Type::I64, |t| t.ty);
-        // A hash even for one value: whether it was ever set decides whether it prints.
+        // Whether a scalar map was ever set decides whether it prints. An aggregation tells by
+        // not being zero, so that it may live in an array, which is quicker; a sum and a plain
+        // value may be zero, so that even one of them lives in a hash.
         let by_value = match value {
+            Type::Aggregate(Aggregate::Sum { .. }) => MapKind::PerCpuHash,
+            Type::Aggregate(_) if !keyed => MapKind::PerCpuArray,
             Type::Aggregate(_) => MapKind::PerCpuHash,
             _ => MapKind::Hash,
         };

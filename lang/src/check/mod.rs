@@ -37,7 +37,6 @@ mod scopes;
 mod stmt;
 mod types;
 mod value;
-mod walk;
 
 use rbtrace_probes_ebpf::helpers::Helper;
 

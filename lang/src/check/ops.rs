@@ -44,8 +44,12 @@ impl Checker<'_> {
     fn bad_operand(&mut self, symbol: &str, operand: &hir::Expr, expected: &str) -> Stop {
         let found = self.show(&operand.ty);
         self.error(
-            Diagnostic::error("bad-operand", operand.span, format!("{symbol} cannot be applied to this"))
-                .label(format!("expected {expected}, found {found}")),
+            Diagnostic::error(
+                "bad-operand",
+                operand.span,
+                format!("{symbol} cannot be applied to this"),
+            )
+            .label(format!("expected {expected}, found {found}")),
         )
     }
 
@@ -115,7 +119,8 @@ impl Checker<'_> {
             if let (true, true, ExprKind::Int(x), ExprKind::Int(y)) =
                 (left.literal, right.literal, &left.expr.kind, &right.expr.kind)
             {
-                let wide = |n: i64| if ty == Type::U64 { i128::from(n as u64) } else { i128::from(n) };
+                let wide =
+                    |n: i64| if ty == Type::U64 { i128::from(n as u64) } else { i128::from(n) };
                 let known = super::fold::compare(op, &wide(*x), &wide(*y));
                 return known.map(|known| boolean(known, span)).ok_or(Stop::Reported);
             }
@@ -190,8 +195,7 @@ impl Checker<'_> {
             return value;
         }
         let same = |left: hir::Expr, right: hir::Expr| {
-            let kind =
-                ExprKind::Same { negated, left: Box::new(left), right: Box::new(right) };
+            let kind = ExprKind::Same { negated, left: Box::new(left), right: Box::new(right) };
             Ok(Value::new(kind, Type::Bool, span))
         };
         match (&left.expr.ty, &right.expr.ty) {
@@ -225,7 +229,13 @@ impl Checker<'_> {
 
     /// `probe == "..."` and `func == "..."`: which of the block's probes have that name is known
     /// here.
-    fn probe_is(&mut self, negated: bool, left: &Value, right: &Value, span: Span) -> Option<Typed> {
+    fn probe_is(
+        &mut self,
+        negated: bool,
+        left: &Value,
+        right: &Value,
+        span: Span,
+    ) -> Option<Typed> {
         let (side, name) = match (&left.expr.kind, &right.expr.kind) {
             (_, ExprKind::Str(name)) => (&left.expr.ty, name),
             (ExprKind::Str(name), _) => (&right.expr.ty, name),

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::ast::{Block, Expr, ExprKind, Ident, Probe, Stmt, StmtKind, Type, TypeKind, TypeOrExpr};
+use crate::ast::{Block, Expr, ExprKind, Ident, Probe, Stmt, StmtKind, Type, UnaryOp};
 use crate::diag::Diagnostic;
+use crate::expand::visit::{self, VisitMut};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
@@ -113,9 +114,8 @@ impl Scopes<'_> {
                 let visible: Vec<String> =
                     self.stack.iter().flat_map(|s| s.keys().map(|k| format!("${k}"))).collect();
                 let error = match self.used.contains_key(name) {
-                    true => error.note(
-                        "a variable of that name belongs to another block and ends with it",
-                    ),
+                    true => error
+                        .note("a variable of that name belongs to another block and ends with it"),
                     false => {
                         did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
                     }
@@ -131,70 +131,16 @@ impl Scopes<'_> {
         }
     }
 
-    fn block(&mut self, block: &mut Block) {
-        self.stack.push(HashMap::new());
-        for stmt in &mut block.stmts {
-            self.stmt(stmt);
+    /// A plain assignment, which declares the variable if there is none.
+    fn assign(&mut self, name: &mut String, span: Span) {
+        let index = match self.find(name) {
+            Some(index) => index,
+            None => self.declare(name, span, true),
+        };
+        if let Some(variable) = self.variables.get_mut(index) {
+            variable.assigned = true;
         }
-        if let Some(value) = &mut block.value {
-            self.expr(value);
-        }
-        self.stack.pop();
-    }
-
-    fn stmt(&mut self, stmt: &mut Stmt) {
-        match &mut stmt.kind {
-            StmtKind::Expr(e) | StmtKind::Discard(e) => self.expr(e),
-            StmtKind::Assign { target, op, value } => {
-                self.expr(value);
-                match &mut target.kind {
-                    ExprKind::Var(name) if op.is_none() => {
-                        let index = match self.find(name) {
-                            Some(index) => index,
-                            None => self.declare(name, target.span, true),
-                        };
-                        if let Some(variable) = self.variables.get_mut(index) {
-                            variable.assigned = true;
-                        }
-                        *name = self.unique(index);
-                    }
-                    _ => self.expr(target),
-                }
-            }
-            StmtKind::Let { name, ty, value } => {
-                if let Some(value) = value {
-                    self.expr(value);
-                }
-                if let Some(ty) = ty {
-                    self.ty(ty);
-                }
-                self.introduce(name, value.is_some());
-            }
-            StmtKind::If { cond, then, otherwise } => {
-                self.expr(cond);
-                self.block(then);
-                if let Some(otherwise) = otherwise {
-                    self.block(otherwise);
-                }
-            }
-            StmtKind::Unroll { count: e, body } | StmtKind::While { cond: e, body } => {
-                self.expr(e);
-                self.block(body);
-            }
-            StmtKind::ForMap { var, body, .. } => self.for_loop(var, body),
-            StmtKind::ForRange { var, start, end, body } => {
-                self.expr(start);
-                self.expr(end);
-                self.for_loop(var, body);
-            }
-            StmtKind::Return(value) => {
-                if let Some(value) = value {
-                    self.expr(value);
-                }
-            }
-            StmtKind::Block(block) => self.block(block),
-            StmtKind::Break | StmtKind::Continue | StmtKind::Import(_) => {}
-        }
+        *name = self.unique(index);
     }
 
     fn for_loop(&mut self, var: &mut Ident, body: &mut Block) {
@@ -202,45 +148,6 @@ impl Scopes<'_> {
         self.introduce(var, true);
         self.block(body);
         self.stack.pop();
-    }
-
-    fn expr(&mut self, expr: &mut Expr) {
-        match &mut expr.kind {
-            ExprKind::Var(name) => self.read(name, expr.span),
-            // The address of a variable may be there to assign it.
-            ExprKind::Unary { op: crate::ast::UnaryOp::AddressOf, operand } => {
-                self.asking += 1;
-                self.expr(operand);
-                self.asking -= 1;
-            }
-            ExprKind::SizeOf(of) | ExprKind::TypeInfo(of) | ExprKind::OffsetOf { of, .. } => {
-                self.type_or_expr(of);
-            }
-            ExprKind::TypeArg(ty) => self.ty(ty),
-            ExprKind::Cast { ty, operand } => {
-                self.ty(ty);
-                self.expr(operand);
-            }
-            ExprKind::Block(block) => self.block(block),
-            _ => super::walk::for_each_child(expr, &mut |child| self.expr(child)),
-        }
-    }
-
-    fn ty(&mut self, ty: &mut Type) {
-        match &mut ty.kind {
-            TypeKind::Array(elem, _) | TypeKind::Pointer(elem) => self.ty(elem),
-            TypeKind::TypeOf(of) => self.type_or_expr(of),
-            _ => {}
-        }
-    }
-
-    fn type_or_expr(&mut self, of: &mut TypeOrExpr) {
-        self.asking += 1;
-        match of {
-            TypeOrExpr::Type(ty) => self.ty(ty),
-            TypeOrExpr::Expr(expr) => self.expr(expr),
-        }
-        self.asking -= 1;
     }
 
     fn finish(self) -> Vec<Variable> {
@@ -254,5 +161,76 @@ impl Scopes<'_> {
             }
         }
         self.variables
+    }
+}
+
+impl VisitMut for Scopes<'_> {
+    fn block(&mut self, block: &mut Block) {
+        self.stack.push(HashMap::new());
+        visit::block(self, block);
+        self.stack.pop();
+    }
+
+    fn stmt(&mut self, stmt: &mut Stmt) {
+        match &mut stmt.kind {
+            StmtKind::Assign { target, op, value } => {
+                self.expr(value);
+                match &mut target.kind {
+                    ExprKind::Var(name) if op.is_none() => self.assign(name, target.span),
+                    _ => self.expr(target),
+                }
+            }
+            StmtKind::Let { name, ty, value } => {
+                if let Some(value) = value {
+                    self.expr(value);
+                }
+                if let Some(ty) = ty {
+                    self.ty(ty);
+                }
+                self.introduce(name, value.is_some());
+            }
+            StmtKind::ForMap { var, body, .. } => self.for_loop(var, body),
+            StmtKind::ForRange { var, start, end, body } => {
+                self.expr(start);
+                self.expr(end);
+                self.for_loop(var, body);
+            }
+            _ => visit::stmt(self, stmt),
+        }
+    }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        let span = expr.span;
+        match &mut expr.kind {
+            ExprKind::Var(name) => self.read(name, span),
+            // `find(@x, key, $value)` sets its last argument.
+            ExprKind::Call { name, args } if name.name == "find" => {
+                for arg in args {
+                    match &mut arg.kind {
+                        ExprKind::Var(name) if self.find(name).is_some() => {
+                            self.assign(name, arg.span);
+                        }
+                        _ => self.expr(arg),
+                    }
+                }
+            }
+            // `sizeof` and the like do not read; the address of a variable may be there to
+            // assign it.
+            ExprKind::SizeOf(_)
+            | ExprKind::TypeInfo(_)
+            | ExprKind::OffsetOf { .. }
+            | ExprKind::Unary { op: UnaryOp::AddressOf, .. } => {
+                self.asking += 1;
+                visit::expr(self, expr);
+                self.asking -= 1;
+            }
+            _ => visit::expr(self, expr),
+        }
+    }
+
+    fn ty(&mut self, ty: &mut Type) {
+        self.asking += 1;
+        visit::ty(self, ty);
+        self.asking -= 1;
     }
 }

@@ -197,7 +197,9 @@ impl Checker<'_> {
         span: Span,
         into: &mut Vec<Stmt>,
     ) -> Typed<()> {
-        let Some(local) = self.at.slots.get(&name.name).copied() else { return Err(Stop::Reported) };
+        let Some(local) = self.at.slots.get(&name.name).copied() else {
+            return Err(Stop::Reported);
+        };
         if let Some(written) = ty {
             let declared = self.written_type(written)?;
             if declared == Type::Void {
@@ -243,7 +245,9 @@ impl Checker<'_> {
             let label = format!("expected a literal from 1 to {MOST_COPIES}");
             let message = match copies {
                 Some(n) => format!("a loop cannot be unrolled {n} times"),
-                None => "how often a loop is unrolled must be known when the script is compiled".into(),
+                None => {
+                    "how often a loop is unrolled must be known when the script is compiled".into()
+                }
             };
             return Err(self.error(
                 Diagnostic::error("unroll-count", count.span, message)
@@ -269,7 +273,6 @@ impl Checker<'_> {
         Ok(())
     }
 
-
     fn loop_body(&mut self, body: &ast::Block) -> Vec<Stmt> {
         self.loops += 1;
         let stmts = self.block(body);
@@ -291,7 +294,8 @@ impl Checker<'_> {
         let (from, to) = match (from, to) {
             (Ok(from), Ok(to)) => (from, to),
             (Err(stop), _) | (_, Err(stop)) => {
-                if let (Stop::Reported, Some(slot)) = (stop, self.at.locals.get_mut(local.index())) {
+                if let (Stop::Reported, Some(slot)) = (stop, self.at.locals.get_mut(local.index()))
+                {
                     slot.wrong = true;
                 }
                 self.loop_body(body);
@@ -315,8 +319,12 @@ impl Checker<'_> {
         }
         let found = self.show(&value.expr.ty);
         Err(self.error(
-            Diagnostic::error("type-mismatch", expr.span, "a range goes from one integer to another")
-                .label(format!("found {found}")),
+            Diagnostic::error(
+                "type-mismatch",
+                expr.span,
+                "a range goes from one integer to another",
+            )
+            .label(format!("found {found}")),
         ))
     }
 
@@ -405,11 +413,7 @@ fn zero(ty: &Type, span: Span) -> Option<Expr> {
         Type::Int(_) | Type::Bool | Type::Ptr { .. } | Type::Enum(_) => {
             Some(constant(0, ty.clone(), span))
         }
-        Type::Str { .. } => Some(Expr {
-            kind: ExprKind::Str(Vec::new()),
-            ty: ty.clone(),
-            span,
-        }),
+        Type::Str { .. } => Some(Expr { kind: ExprKind::Str(Vec::new()), ty: ty.clone(), span }),
         Type::Tuple(members) => {
             let zeros: Option<Vec<_>> = members.iter().map(|(_, ty)| zero(ty, span)).collect();
             Some(Expr { kind: ExprKind::Tuple(zeros?), ty: ty.clone(), span })

@@ -239,20 +239,18 @@ mod tests {
         assert_eq!(promote(&int(4, false), &int(4, true)), Some(int(8, true)));
         assert_eq!(promote(&int(8, false), &int(8, true)), Some(int(8, true)));
         assert_eq!(promote(&int(8, true), &int(4, false)), Some(int(8, true)));
-        let both = promote(&Ty::of_literal(1), &Ty::of_literal(300)).unwrap();
+        let both = promote(&Ty::of_literal(1), &Ty::of_literal(300)).expect("they join");
         assert_eq!(both.flex, Flex::Sign);
     }
 
     #[test]
     fn tuples_join_member_by_member() {
         let tuple = |a: Ty, size| Ty {
-            ty: Type::Tuple(vec![
-                (String::new(), a.ty),
-                (String::new(), Type::Str { size }),
-            ]),
+            ty: Type::Tuple(vec![(String::new(), a.ty), (String::new(), Type::Str { size })]),
             flex: Flex::of_members(vec![a.flex, Flex::Fixed]),
         };
-        let joined = promote(&tuple(Ty::of_literal(5), 3), &tuple(int(4, false), 16)).unwrap();
+        let joined =
+            promote(&tuple(Ty::of_literal(5), 3), &tuple(int(4, false), 16)).expect("they join");
         assert_eq!(joined, tuple(int(4, false), 16));
         assert_eq!(promote(&joined, &int(4, false)), None);
     }

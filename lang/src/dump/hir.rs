@@ -174,7 +174,7 @@ impl<'a> Dump<'a> {
             StmtKind::Aggregate { map, key, value } => {
                 let entry = self.entry(*map, key.as_ref());
                 let value = value.as_ref().map(|v| self.expr(v)).unwrap_or_default();
-                self.line(format!("{entry} <- {value}").trim_end().to_owned());
+                self.line(format!("{entry} <- {value}").trim_end());
             }
             StmtKind::If { cond, then, otherwise } => {
                 let head = format!("if {}", self.expr(cond));
@@ -214,7 +214,9 @@ impl<'a> Dump<'a> {
             }
             Action::Cat { format, args } => self.formatted("cat", format, args),
             Action::System { format, args } => self.formatted("system", format, args),
-            Action::PrintValue(value) => format!("print {}: {}", self.expr(value), self.ty(&value.ty)),
+            Action::PrintValue(value) => {
+                format!("print {}: {}", self.expr(value), self.ty(&value.ty))
+            }
             Action::PrintMap { map, top, div } => {
                 format!("print {}{}", self.map(*map), limits(*top, *div))
             }

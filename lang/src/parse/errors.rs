@@ -352,7 +352,8 @@ impl Failure<'_> {
         }
         // Expressions and statements begin in many ways: one word is enough.
         let is_operand = self.expects(Rule::integer) && self.expects(Rule::map);
-        if (is_operand || self.expects(Rule::expr_stmt)) && self.expects(Rule::semicolon) {
+        let is_value = is_operand || ranked.iter().any(|&(_, words)| words == AN_EXPRESSION);
+        if is_value && self.expects(Rule::semicolon) && !self.before().ends_with("return") {
             return match self.open {
                 Some(_) => vec!["a statement", "`}`"],
                 None => vec!["a statement", ANGLE_CLOSE],

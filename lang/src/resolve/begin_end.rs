@@ -3,8 +3,8 @@
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{Probe, Target};
 
-use super::point::Point;
 use super::Expansion;
+use super::point::Point;
 
 pub(super) fn expand(kind: ProbeKind, point: &Point) -> Expansion {
     match point.texts().as_slice() {

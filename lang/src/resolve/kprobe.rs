@@ -5,7 +5,7 @@ use rbtrace_probes_ebpf::plan::{KernelFunction, Probe, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
 use super::point::{Point, is_pattern, number, split_offset};
-use super::{Context, Expansion, Failure, did_you_mean};
+use super::{Attachment, Block, Context, Expansion, Failure, did_you_mean};
 use crate::diag::Diagnostic;
 
 /// Functions that newer kernels call no more, or call without passing through their entry: name,
@@ -17,12 +17,37 @@ const SUCCESSORS: &[(&str, KernelVersion, &str, &str)] = &[(
     "open(2) and openat(2) no longer pass through it",
 )];
 
-pub(super) fn expand(
-    kind: ProbeKind,
-    point: &Point,
-    cx: &Context<'_>,
-    warnings: &mut Vec<Diagnostic>,
-) -> Expansion {
+/// Warns of attach points on functions that the kernel passes by, unless the script probes their
+/// successor too.
+pub(super) fn bypassed(blocks: &[Block], cx: &Context<'_>) -> Vec<Diagnostic> {
+    let mut warnings: Vec<Diagnostic> = Vec::new();
+    for (old, since, new, why) in SUCCESSORS {
+        if cx.profile.kernel < *since || points_on(blocks, new).next().is_some() {
+            continue;
+        }
+        warnings.extend(points_on(blocks, old).map(|point| {
+            Diagnostic::warning(
+                "bypassed-function",
+                point.span,
+                format!("`{old}` seldom runs on Linux {since} and later"),
+            )
+            .note((*why).to_owned())
+            .help(format!("probe `{new}`, whose first arguments are the same"))
+        }));
+    }
+    warnings
+}
+
+/// Attach points on a function's entry or return.
+fn points_on<'a>(blocks: &'a [Block], function: &'a str) -> impl Iterator<Item = &'a Attachment> {
+    let points = blocks.iter().flat_map(|block| &block.points);
+    points.filter(move |point| match &point.probe.target {
+        Target::Kprobe(at) | Target::Kretprobe(at) => at.function == function && at.offset == 0,
+        _ => false,
+    })
+}
+
+pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expansion {
     let (module, written, index) = match point.texts().as_slice() {
         [function] => (None, *function, 0),
         [module, function] => (Some(*module), *function, 1),
@@ -37,25 +62,11 @@ pub(super) fn expand(
         return Err(point.wrong_form(kind.spec().forms));
     }
     if kind == ProbeKind::Kretprobe && written.contains('+') {
-        return Err(Failure::Malformed(point.bad_part(
-            index,
-            "a kretprobe is on the return of a function and takes no offset",
-        )));
+        return Err(Failure::Malformed(
+            point.bad_part(index, "a kretprobe is on the return of a function and takes no offset"),
+        ));
     }
     let functions = find(module, name, point, index, cx)?;
-    for (old, since, new, why) in SUCCESSORS {
-        if name == *old && offset == 0 && cx.profile.kernel >= *since {
-            warnings.push(
-                Diagnostic::warning(
-                    "bypassed-function",
-                    point.part_span(index),
-                    format!("`{old}` seldom runs on Linux {since} and later"),
-                )
-                .note((*why).to_owned())
-                .help(format!("probe `{new}`, whose first arguments are the same")),
-            );
-        }
-    }
     Ok(functions.into_iter().map(|function| probe(kind, module, function, offset)).collect())
 }
 

@@ -109,8 +109,7 @@ enum Failure {
 /// All that is wrong with the config block and the attach points.
 pub fn resolve(script: ast::Script, cx: &Context<'_>) -> Result<Resolved, Vec<Diagnostic>> {
     let mut resolver = Resolver { cx, errors: Vec::new(), warnings: Vec::new() };
-    let settings =
-        settings::read(&script.config, &cx.options.environment, &mut resolver.errors);
+    let settings = settings::read(&script.config, &cx.options.environment, &mut resolver.errors);
     let mut resolved = Resolved {
         definitions: script.definitions,
         declarations: Vec::new(),
@@ -140,6 +139,7 @@ pub fn resolve(script: ast::Script, cx: &Context<'_>) -> Result<Resolved, Vec<Di
         return Err(resolver.errors);
     }
     resolved.warnings = resolver.warnings;
+    resolved.warnings.extend(kprobe::bypassed(&resolved.blocks, cx));
     Ok(resolved)
 }
 
@@ -178,9 +178,11 @@ impl Resolver<'_> {
         for kind in self.kinds(point) {
             let spelled = Point { kind: kind.spec().name.to_owned(), ..point.clone() };
             match self.expand(kind, &spelled) {
-                Ok(probes) => into.extend(
-                    probes.into_iter().map(|probe| Attachment { kind, probe, span: point.span }),
-                ),
+                Ok(probes) => into.extend(probes.into_iter().map(|probe| Attachment {
+                    kind,
+                    probe,
+                    span: point.span,
+                })),
                 // `k*:f`: the kinds that have no such thing do not count.
                 Err(_) if point.kind_is_pattern() => {}
                 Err(Failure::Malformed(error)) => self.errors.push(error),
@@ -188,9 +190,9 @@ impl Resolver<'_> {
                     MissingProbes::Error => self.errors.push(error.help_or(
                         "set `missing_probes` to `warn` in the config block to go on without it",
                     )),
-                    MissingProbes::Warn => self
-                        .warnings
-                        .push(Diagnostic { severity: Severity::Warning, ..error }),
+                    MissingProbes::Warn => {
+                        self.warnings.push(Diagnostic { severity: Severity::Warning, ..error })
+                    }
                     MissingProbes::Ignore => {}
                 },
             }
@@ -242,9 +244,7 @@ impl Resolver<'_> {
         match kind {
             ProbeKind::Begin | ProbeKind::End => begin_end::expand(kind, point),
             ProbeKind::Interval | ProbeKind::Profile => timer::expand(kind, point),
-            ProbeKind::Kprobe | ProbeKind::Kretprobe => {
-                kprobe::expand(kind, point, self.cx, &mut self.warnings)
-            }
+            ProbeKind::Kprobe | ProbeKind::Kretprobe => kprobe::expand(kind, point, self.cx),
             ProbeKind::Tracepoint => tracepoint::expand(point, self.cx),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => uprobe::expand(kind, point, self.cx),
             ProbeKind::Xdp => xdp::expand(point, self.cx),
@@ -258,7 +258,8 @@ impl Resolver<'_> {
             return;
         }
         let largest = resolved.blocks.iter().max_by_key(|block| block.points.len());
-        let span = largest.and_then(|block| block.points.first()).map_or(Span::default(), |p| p.span);
+        let span =
+            largest.and_then(|block| block.points.first()).map_or(Span::default(), |p| p.span);
         self.errors.push(
             Diagnostic::error(
                 "too-many-probes",

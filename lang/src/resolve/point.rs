@@ -158,7 +158,8 @@ pub fn number(text: &str) -> Option<u64> {
 pub fn split_offset(text: &str) -> Result<(&str, u64), String> {
     let Some((name, offset)) = text.split_once('+') else { return Ok((text, 0)) };
     let offset = offset.trim();
-    let value = number(offset).ok_or_else(|| format!("`{offset}` is no offset: a number is expected"))?;
+    let value =
+        number(offset).ok_or_else(|| format!("`{offset}` is no offset: a number is expected"))?;
     Ok((name.trim(), value))
 }
 
@@ -181,10 +182,7 @@ pub fn unsupported_kind(name: &str) -> Option<&'static str> {
         ("socket", &[]),
         ("cgroup_skb", &[]),
     ];
-    KINDS
-        .iter()
-        .find(|(full, short)| *full == name || short.contains(&name))
-        .map(|(full, _)| *full)
+    KINDS.iter().find(|(full, short)| *full == name || short.contains(&name)).map(|(full, _)| *full)
 }
 
 #[cfg(test)]

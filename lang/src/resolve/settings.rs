@@ -114,14 +114,8 @@ const TABLE: &[(&str, Set)] = &[
 ];
 
 /// Licences that the kernel takes for compatible with the GPL (include/linux/license.h).
-const LICENSES: &[&str] = &[
-    "GPL",
-    "GPL v2",
-    "GPL and additional rights",
-    "Dual BSD/GPL",
-    "Dual MIT/GPL",
-    "Dual MPL/GPL",
-];
+const LICENSES: &[&str] =
+    &["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
 /// The settings of a script: defaults, then the config block, then `env`.
 ///

@@ -25,13 +25,17 @@ pub(super) fn expand(kind: ProbeKind, point: &Point) -> Expansion {
         "hz" => return hertz(kind, count, point),
         _ => {
             return Err(Failure::Malformed(
-                point.bad_part(0, format!("`{unit}` is no unit of time")).label("expected s, ms, us or hz"),
+                point
+                    .bad_part(0, format!("`{unit}` is no unit of time"))
+                    .label("expected s, ms, us or hz"),
             ));
         }
     };
     let nanoseconds = count.checked_mul(factor).filter(|n| i64::try_from(*n).is_ok());
     let Some(nanoseconds) = nanoseconds else {
-        return Err(Failure::Malformed(point.bad_part(point.parts.len() - 1, "this period is too long")));
+        return Err(Failure::Malformed(
+            point.bad_part(point.parts.len() - 1, "this period is too long"),
+        ));
     };
     if nanoseconds < SHORTEST {
         return Err(Failure::Malformed(

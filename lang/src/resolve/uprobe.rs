@@ -19,10 +19,9 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
         _ => return Err(point.wrong_form(kind.spec().forms)),
     };
     if binary.is_some_and(|b| b.contains('@')) {
-        return Err(Failure::Malformed(point.bad_part(
-            0,
-            "attaching to a line of source is not supported yet",
-        )));
+        return Err(Failure::Malformed(
+            point.bad_part(0, "attaching to a line of source is not supported yet"),
+        ));
     }
     let last = point.parts.len() - 1;
     let binaries = match binary {
@@ -32,7 +31,9 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
     let place = parse_function(kind, function, point, last)?;
     if matches!(place, Place::Address(_)) && binary.is_some_and(is_pattern) {
         return Err(Failure::Malformed(
-            point.bad_part(last, "an address means nothing in several files").label("needs one file"),
+            point
+                .bad_part(last, "an address means nothing in several files")
+                .label("needs one file"),
         ));
     }
     let mut probes = Vec::new();
@@ -70,10 +71,9 @@ fn parse_function<'a>(
         return Ok(Place::Address(address));
     }
     if kind == ProbeKind::Uretprobe && text.contains('+') {
-        return Err(Failure::Malformed(point.bad_part(
-            index,
-            "a uretprobe is on the return of a function and takes no offset",
-        )));
+        return Err(Failure::Malformed(
+            point.bad_part(index, "a uretprobe is on the return of a function and takes no offset"),
+        ));
     }
     let (name, offset) =
         split_offset(text).map_err(|why| Failure::Malformed(point.bad_part(index, why)))?;
@@ -181,8 +181,7 @@ fn probe(
         Some(symbol) => name.push_str(&format!(":{symbol}")),
         None => name.push_str(&format!(":{offset}")),
     }
-    let place =
-        UserFunction { binary: binary.to_owned(), symbol, offset, pid: cx.catalog.pid() };
+    let place = UserFunction { binary: binary.to_owned(), symbol, offset, pid: cx.catalog.pid() };
     let target = match kind {
         ProbeKind::Uretprobe => Target::Uretprobe(place),
         _ => Target::Uprobe(place),

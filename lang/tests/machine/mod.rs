@@ -8,6 +8,8 @@ use rbtrace_probes_ebpf::types::{Field, Type};
 pub struct Machine {
     /// As given by `-p`.
     pub pid: Option<u32>,
+    /// It has nothing that could be listed.
+    pub blind: bool,
 }
 
 const FUNCTIONS: &[&str] =
@@ -36,9 +38,12 @@ fn select(pattern: &str, from: &[&str]) -> Vec<String> {
 
 impl Catalog for Machine {
     fn kernel_functions(&self, _: Option<&str>, pattern: &str) -> Option<Vec<String>> {
-        Some(select(pattern, FUNCTIONS))
+        (!self.blind).then(|| select(pattern, FUNCTIONS))
     }
     fn tracepoints(&self, category: &str, pattern: &str) -> Option<Vec<(String, String)>> {
+        if self.blind {
+            return None;
+        }
         let found = TRACEPOINTS.iter().filter(|(c, n)| matches(category, c) && matches(pattern, n));
         Some(found.map(|(c, n)| ((*c).to_owned(), (*n).to_owned())).collect())
     }
@@ -54,7 +59,7 @@ impl Catalog for Machine {
         Some(select(pattern, USER_FUNCTIONS))
     }
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
-        Some(select(pattern, &["eth0", "lo"]))
+        (!self.blind).then(|| select(pattern, &["eth0", "lo"]))
     }
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
         (name == "jiffies").then_some(0xffff_ffff_8220_0000)
@@ -78,6 +83,9 @@ fn int(size: u8, signed: bool) -> Type {
 
 impl TypeSource for Machine {
     fn tracepoint(&self, _: &str, name: &str) -> Option<TracepointFormat> {
+        if self.blind {
+            return None;
+        }
         let mut fields = vec![
             field("common_type", 0, int(2, false), "unsigned short"),
             field("common_pid", 4, int(4, true), "int"),

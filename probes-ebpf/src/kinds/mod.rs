@@ -190,7 +190,7 @@ pub const fn retval_offset(arch: Arch) -> u32 {
 /// Offset in `struct pt_regs` of the stack pointer, in bytes.
 pub const fn stack_pointer_offset(arch: Arch) -> u32 {
     match arch {
-        Arch::X86_64 => 152, // rsp
+        Arch::X86_64 => 152,  // rsp
         Arch::Aarch64 => 248, // sp
     }
 }
@@ -198,7 +198,7 @@ pub const fn stack_pointer_offset(arch: Arch) -> u32 {
 /// Offset in `struct pt_regs` of the instruction pointer, in bytes.
 pub const fn instruction_pointer_offset(arch: Arch) -> u32 {
     match arch {
-        Arch::X86_64 => 128, // rip
+        Arch::X86_64 => 128,  // rip
         Arch::Aarch64 => 256, // pc
     }
 }

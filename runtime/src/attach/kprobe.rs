@@ -42,7 +42,7 @@ pub(super) fn attach(
     let Some(pmu) = features::pmu_type(PMU) else {
         return Err(no_kprobes(&function.function, site.context));
     };
-    let name = match (&function.module, function.function.as_str()) {
+    let name = match (module(function), function.function.as_str()) {
         (_, "") => None,
         (None, name) => Some(name.to_owned()),
         (Some(module), name) => Some(format!("{module}:{name}")),
@@ -58,6 +58,11 @@ pub(super) fn attach(
     };
     let event = perf::open_probe(&spec).map_err(|e| explain(function, e))?;
     site.attach_event(event)
+}
+
+/// The module that a function is in; `vmlinux` names the kernel itself.
+pub(crate) fn module(function: &KernelFunction) -> Option<&str> {
+    function.module.as_deref().filter(|m| *m != "vmlinux")
 }
 
 /// Attaches to many functions by one link.
@@ -104,7 +109,7 @@ fn explain(function: &KernelFunction, error: io::Error) -> Error {
 
 fn unknown(function: &KernelFunction) -> Error {
     let symbols = KernelSymbols::read().unwrap_or_default();
-    let place = match &function.module {
+    let place = match module(function) {
         Some(module) => format!("module {module}"),
         None => "the kernel".into(),
     };

@@ -4,7 +4,7 @@
 //! of the process, nothing is left in the kernel.
 
 pub(crate) mod begin_end;
-mod kprobe;
+pub(crate) mod kprobe;
 mod netlink;
 mod timer;
 mod tracepoint;

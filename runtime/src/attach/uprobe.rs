@@ -85,16 +85,26 @@ fn by_file(probes: &[(u32, &Probe)], context: &Context) -> Result<Places, Error>
 
 /// Where in the file a probe is, in bytes.
 fn place(binary: &Binary, function: &UserFunction) -> Result<u64, Error> {
-    let Some(symbol) = &function.symbol else { return binary.file_offset(function.offset) };
-    let found = binary.function(symbol)?;
+    let (found, offset) = match &function.symbol {
+        Some(symbol) => (binary.function(symbol)?, function.offset),
+        None => match binary.function_at(function.offset) {
+            Some(found) => (found.clone(), function.offset - found.address),
+            // Code without symbols: nothing can be checked.
+            None => return binary.file_offset(function.offset),
+        },
+    };
+    let bad = |reason: String| Error::BadLocation {
+        place: format!("{}+{offset:#x}", found.name),
+        reason,
+    };
     // A symbol without a size says nothing of where its function ends.
-    if found.size > 0 && function.offset >= found.size {
-        return Err(Error::BadLocation {
-            place: format!("{symbol}+{:#x}", function.offset),
-            reason: format!("the function has only {} bytes", found.size),
-        });
+    if found.size > 0 && offset >= found.size {
+        return Err(bad(format!("the function has only {} bytes", found.size)));
     }
-    binary.file_offset(found.address.saturating_add(function.offset))
+    if offset > 0 && !binary.is_instruction(&found, offset)? {
+        return Err(bad("no instruction begins there".into()));
+    }
+    binary.file_offset(found.address.saturating_add(offset))
 }
 
 fn c_path(path: &Path) -> Result<CString, Error> {

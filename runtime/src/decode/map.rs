@@ -23,20 +23,11 @@ pub(super) fn decode(
     let map = decoder.map_of_plan(snapshot.map)?;
     let content = if map.key == Type::Void {
         let entry = snapshot.entries.first();
-        scalar(
-            decoder,
-            map,
-            entry.filter(|entry| !unwritten(map, entry)),
-            div,
-        )?
+        scalar(decoder, map, entry.filter(|entry| !unwritten(map, entry)), div)?
     } else {
         MapContent::Entries(entries(decoder, map, &snapshot.entries, top, div)?)
     };
-    Ok(MapEvent {
-        name: map.name.clone(),
-        kind: kind(&map.value),
-        content,
-    })
+    Ok(MapEvent { name: map.name.clone(), kind: kind(&map.value), content })
 }
 
 /// A map as it prints at the end: not at all if nothing was ever written to it.
@@ -51,11 +42,7 @@ pub(super) fn decode_at_exit(
     // The one kind of empty map that bpftrace prints, and only in JSON.
     let stats = kind(&map.value) == MapKind::Stats;
     let content = MapContent::Entries(Vec::new());
-    Ok(stats.then(|| MapEvent {
-        name: map.name.clone(),
-        kind: MapKind::Stats,
-        content,
-    }))
+    Ok(stats.then(|| MapEvent { name: map.name.clone(), kind: MapKind::Stats, content }))
 }
 
 /// An array always has its entries; one that is all zero was most likely never written.
@@ -82,11 +69,7 @@ pub(super) fn entry(
     } else {
         value(decoder, &map.value, values, div)?
     };
-    Ok(Event::Entry {
-        map: map.name.clone(),
-        key,
-        value,
-    })
+    Ok(Event::Entry { map: map.name.clone(), key, value })
 }
 
 fn kind(ty: &Type) -> MapKind {
@@ -124,10 +107,7 @@ fn value(decoder: &Decoder, ty: &Type, values: &[Vec<u8>], div: u32) -> Result<V
     if let (Type::Int { size, signed }, [_, _, ..]) = (ty, cpus.as_slice()) {
         let sum = sum(&cpus, *size)?;
         let bytes = sum.to_ne_bytes();
-        let whole = Type::Int {
-            size: 8,
-            signed: *signed,
-        };
+        let whole = Type::Int { size: 8, signed: *signed };
         return Typed::new(decoder, div).value(&whole, &bytes);
     }
     let first = cpus.first().copied().unwrap_or_default();
@@ -157,8 +137,7 @@ fn entries(
     }
     // bpftrace leaves entries of equal value in the order of the hash; by key is kinder.
     ranked.sort_by(|(a, left), (b, right)| {
-        a.cmp(b)
-            .then_with(|| compare_keys(&map.key, &left.key, &right.key))
+        a.cmp(b).then_with(|| compare_keys(&map.key, &left.key, &right.key))
     });
     let skip = match usize::try_from(top) {
         Ok(top) if top > 0 => ranked.len().saturating_sub(top),
@@ -204,12 +183,7 @@ fn compare_keys(ty: &Type, left: &[u8], right: &[u8]) -> Ordering {
                 let part = |bytes| slice(bytes, field.offset, field.ty.size()).unwrap_or_default();
                 compare_keys(&field.ty, part(left), part(right))
             };
-            record
-                .fields
-                .iter()
-                .map(compare)
-                .find(|o| o.is_ne())
-                .unwrap_or(Ordering::Equal)
+            record.fields.iter().map(compare).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
         }
         _ => left.cmp(right),
     }

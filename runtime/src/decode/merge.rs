@@ -23,10 +23,7 @@ pub(super) fn aggregate(ty: &Type, cpus: &[&[u8]], div: u32) -> Result<Value, De
         }
         Type::Stats { signed } => {
             let stats = stats(cpus, *signed)?;
-            Value::Stats(Stats {
-                average: stats.average / i128::from(div),
-                ..stats
-            })
+            Value::Stats(Stats { average: stats.average / i128::from(div), ..stats })
         }
         Type::Hist { bits } => Value::Hist(log2(*bits, &buckets(ty, cpus)?, div)),
         Type::Lhist { min, max, step } => {
@@ -45,10 +42,9 @@ pub(super) fn rank(ty: &Type, cpus: &[&[u8]]) -> Result<i128, DecodeError> {
         Type::Min { signed } => i128::from(extreme(cpus, *signed, false)?),
         Type::Max { signed } => i128::from(extreme(cpus, *signed, true)?),
         Type::Avg { signed } | Type::Stats { signed } => stats(cpus, *signed)?.average,
-        Type::Hist { .. } | Type::Lhist { .. } => buckets(ty, cpus)?
-            .iter()
-            .map(|count| i128::from(*count))
-            .sum(),
+        Type::Hist { .. } | Type::Lhist { .. } => {
+            buckets(ty, cpus)?.iter().map(|count| i128::from(*count)).sum()
+        }
         _ => 0,
     })
 }
@@ -62,11 +58,7 @@ fn number(bits: u64, signed: bool, div: u32) -> Value {
 }
 
 fn widen(bits: u64, signed: bool) -> i128 {
-    if signed {
-        i128::from(bits.cast_signed())
-    } else {
-        i128::from(bits)
-    }
+    if signed { i128::from(bits.cast_signed()) } else { i128::from(bits) }
 }
 
 /// Sum over all CPUs of the `u64` at `offset`.
@@ -94,16 +86,8 @@ fn extreme(cpus: &[&[u8]], signed: bool, largest: bool) -> Result<u64, DecodeErr
 fn stats(cpus: &[&[u8]], signed: bool) -> Result<Stats, DecodeError> {
     let total = widen(total(cpus, 0)?, signed);
     let count = self::total(cpus, 8)?;
-    let average = if count == 0 {
-        0
-    } else {
-        total / i128::from(count)
-    };
-    Ok(Stats {
-        count,
-        average,
-        total,
-    })
+    let average = if count == 0 { 0 } else { total / i128::from(count) };
+    Ok(Stats { count, average, total })
 }
 
 /// The average fits: it lies between 0 and the total.
@@ -121,20 +105,14 @@ fn buckets(ty: &Type, cpus: &[&[u8]]) -> Result<Vec<u64>, DecodeError> {
     {
         return Err(DecodeError::BadHistogram(*bits));
     }
-    (0..ty.size() / 8)
-        .map(|i| total(cpus, i.saturating_mul(8)))
-        .collect()
+    (0..ty.size() / 8).map(|i| total(cpus, i.saturating_mul(8))).collect()
 }
 
 /// Indices from the first bucket that is not empty to the last.
 fn used(counts: &[u64]) -> std::ops::Range<usize> {
     match counts.iter().position(|count| *count != 0) {
         Some(first) => {
-            first
-                ..counts
-                    .iter()
-                    .rposition(|count| *count != 0)
-                    .map_or(first, |last| last + 1)
+            first..counts.iter().rposition(|count| *count != 0).map_or(first, |last| last + 1)
         }
         None => 0..0,
     }
@@ -146,10 +124,7 @@ fn log2(bits: u8, counts: &[u64], div: u32) -> Histogram {
         high: Some(log2_bound(bits, i)),
         count: counts.get(i).copied().unwrap_or(0) / u64::from(div),
     };
-    Histogram {
-        scale: Scale::Log2 { bits },
-        buckets: used(counts).map(bucket).collect(),
-    }
+    Histogram { scale: Scale::Log2 { bits }, buckets: used(counts).map(bucket).collect() }
 }
 
 /// First value above bucket `index`; bucket 0 holds what is below 0.
@@ -181,8 +156,5 @@ fn linear(min: i64, max: i64, step: i64, mut counts: Vec<u64>) -> Histogram {
             count: counts.get(i).copied().unwrap_or(0),
         }
     };
-    Histogram {
-        scale: Scale::Linear { step },
-        buckets: used(&counts).map(bucket).collect(),
-    }
+    Histogram { scale: Scale::Linear { step }, buckets: used(&counts).map(bucket).collect() }
 }

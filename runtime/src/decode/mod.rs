@@ -6,7 +6,7 @@ mod read;
 mod record;
 mod typed;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
 use rbtrace_probes_ebpf::format::FormatError;
@@ -57,7 +57,8 @@ pub enum DecodeError {
 pub struct Decoder {
     plan: Arc<Plan>,
     resolve: Box<dyn Resolve + Send>,
-    zone: TimeZone,
+    /// Found when a time is first printed: finding it reads many files.
+    zone: OnceLock<TimeZone>,
     /// Printed after text that was cut.
     trailer: Arc<str>,
     /// Parsed formats, one for each action; those of actions without a format are empty.
@@ -66,9 +67,7 @@ pub struct Decoder {
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder")
-            .field("plan", &self.plan)
-            .finish_non_exhaustive()
+        f.debug_struct("Decoder").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
@@ -80,25 +79,20 @@ impl Decoder {
 
     /// A decoder that asks `resolve` for names.
     pub fn with_resolve(plan: Arc<Plan>, resolve: Box<dyn Resolve + Send>) -> Self {
-        let formats = plan
-            .actions
-            .iter()
-            .map(|a| Format::parse(format_of(a)).map(Arc::new));
+        let formats = plan.actions.iter().map(|a| Format::parse(format_of(a)).map(Arc::new));
         let formats = formats.collect();
         let trailer = plan.config.str_trunc_trailer.as_str().into();
-        Self {
-            plan,
-            resolve,
-            zone: TimeZone::system(),
-            trailer,
-            formats,
-        }
+        Self { plan, resolve, zone: OnceLock::new(), trailer, formats }
     }
 
     /// Prints times in this zone instead of the local one.
     pub fn with_time_zone(mut self, zone: TimeZone) -> Self {
-        self.zone = zone;
+        self.zone = OnceLock::from(zone);
         self
+    }
+
+    fn zone(&self) -> &TimeZone {
+        self.zone.get_or_init(TimeZone::system)
     }
 
     /// What a ring buffer record asks for.
@@ -135,9 +129,7 @@ impl Decoder {
     }
 
     fn map_of_plan(&self, index: u32) -> Result<&Map, DecodeError> {
-        let map = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.plan.maps.get(index));
+        let map = usize::try_from(index).ok().and_then(|index| self.plan.maps.get(index));
         map.ok_or(DecodeError::UnknownMap(index))
     }
 }

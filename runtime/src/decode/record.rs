@@ -40,36 +40,24 @@ impl RecordReader<'_> {
             Action::Printf { args, .. } => {
                 Request::Output(Event::Printf(self.formatted(format, args)?))
             }
-            Action::Errorf {
-                args,
-                location,
-                warning,
-                ..
-            } => Request::Output(Event::Errorf {
+            Action::Errorf { args, location, warning, .. } => Request::Output(Event::Errorf {
                 message: self.formatted(format, args)?,
                 location: location.clone(),
                 warning: *warning,
             }),
             Action::PrintValue { value } => Request::Output(Event::Value(self.value(value)?)),
-            Action::PrintMap { map, top, div } => Request::PrintMap {
-                map: *map,
-                top: *top,
-                div: *div,
-            },
-            Action::PrintEntry {
-                map,
-                key,
-                value,
-                div,
-            } => self.entry(*map, key, value.as_ref(), *div)?,
+            Action::PrintMap { map, top, div } => {
+                Request::PrintMap { map: *map, top: *top, div: *div }
+            }
+            Action::PrintEntry { map, key, value, div } => {
+                self.entry(*map, key, value.as_ref(), *div)?
+            }
             Action::Clear { map } => Request::Clear { map: *map },
             Action::Zero { map } => Request::Zero { map: *map },
-            Action::Exit { code } => Request::Exit {
-                code: self.exit_code(code.as_ref())?,
-            },
+            Action::Exit { code } => Request::Exit { code: self.exit_code(code.as_ref())? },
             Action::Time { format } => {
                 let now = self.decoder.resolve.now();
-                let text = time::strftime(format, now, &self.decoder.zone);
+                let text = time::strftime(format, now, self.decoder.zone());
                 Request::Output(Event::Time(text))
             }
             Action::Join { separator, args } => Request::Output(self.join(separator, args)?),
@@ -77,9 +65,9 @@ impl RecordReader<'_> {
                 path: self.formatted(format, args)?.text(),
                 max_bytes: self.decoder.plan.config.max_cat_bytes,
             },
-            Action::System { args, .. } => Request::System {
-                command: self.formatted(format, args)?.text(),
-            },
+            Action::System { args, .. } => {
+                Request::System { command: self.formatted(format, args)?.text() }
+            }
         })
     }
 
@@ -88,14 +76,8 @@ impl RecordReader<'_> {
     }
 
     fn formatted(self, format: &Arc<Format>, args: &[Field]) -> Result<Formatted, DecodeError> {
-        let args = args
-            .iter()
-            .map(|field| self.value(field))
-            .collect::<Result<_, _>>()?;
-        Ok(Formatted {
-            format: format.clone(),
-            args,
-        })
+        let args = args.iter().map(|field| self.value(field)).collect::<Result<_, _>>()?;
+        Ok(Formatted { format: format.clone(), args })
     }
 
     fn entry(
@@ -107,20 +89,12 @@ impl RecordReader<'_> {
     ) -> Result<Request, DecodeError> {
         let raw_key = slice(self.bytes, key.offset, key.ty.size())?;
         let Some(value) = value else {
-            return Ok(Request::PrintEntry {
-                map,
-                key: raw_key.to_vec(),
-                div,
-            });
+            return Ok(Request::PrintEntry { map, key: raw_key.to_vec(), div });
         };
         let name = self.decoder.map_of_plan(map)?.name.clone();
         let key = self.value(key)?;
         let value = Typed::new(self.decoder, div).field(value, self.bytes)?;
-        Ok(Request::Output(Event::Entry {
-            map: name,
-            key,
-            value,
-        }))
+        Ok(Request::Output(Event::Entry { map: name, key, value }))
     }
 
     fn exit_code(self, code: Option<&Field>) -> Result<i32, DecodeError> {

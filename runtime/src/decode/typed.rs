@@ -32,21 +32,14 @@ pub(super) struct Typed<'a> {
 
 impl<'a> Typed<'a> {
     pub(super) fn new(decoder: &'a Decoder, div: u32) -> Self {
-        Self {
-            decoder,
-            div: div.max(1),
-            depth: 0,
-        }
+        Self { decoder, div: div.max(1), depth: 0 }
     }
 
     fn deeper(self) -> Result<Self, DecodeError> {
         if self.depth >= MAX_DEPTH {
             return Err(DecodeError::TooDeep);
         }
-        Ok(Self {
-            depth: self.depth + 1,
-            ..self
-        })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 
     /// The field of the record that `bytes` are.
@@ -78,10 +71,7 @@ impl<'a> Typed<'a> {
             Type::Mac => Value::Mac(array(slice(bytes, 0, 6)?)),
             Type::KSym => {
                 let address = u64_at(bytes, 0)?;
-                Value::Symbol {
-                    address,
-                    symbol: self.decoder.resolve.kernel_symbol(address),
-                }
+                Value::Symbol { address, symbol: self.decoder.resolve.kernel_symbol(address) }
             }
             Type::USym => {
                 let (address, pid, probe) =
@@ -117,19 +107,10 @@ impl<'a> Typed<'a> {
     /// The lowest `width` bits of `bits` as an integer or enum.
     fn integer(self, ty: &Type, bits: u64, width: u32) -> Value {
         match ty {
-            Type::Enum {
-                signed, variants, ..
-            } => {
-                let key = if *signed {
-                    sign_extend(bits, width)
-                } else {
-                    bits.cast_signed()
-                };
+            Type::Enum { signed, variants, .. } => {
+                let key = if *signed { sign_extend(bits, width) } else { bits.cast_signed() };
                 let variant = variants.iter().find(|(value, _)| *value == key);
-                Value::Enum {
-                    name: variant.map(|(_, name)| name.clone()),
-                    number: bits,
-                }
+                Value::Enum { name: variant.map(|(_, name)| name.clone()), number: bits }
             }
             Type::Int { signed: true, .. } => {
                 Value::Int(sign_extend(bits, width) / i64::from(self.div))
@@ -160,10 +141,7 @@ impl<'a> Typed<'a> {
         let end = bytes.iter().position(|byte| *byte == 0);
         let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
         let trailer = end.is_none().then(|| self.decoder.trailer.clone());
-        Text {
-            bytes: text.to_vec(),
-            trailer,
-        }
+        Text { bytes: text.to_vec(), trailer }
     }
 
     fn array(self, elem: &Type, len: u32, bytes: &[u8]) -> Result<Value, DecodeError> {
@@ -172,9 +150,7 @@ impl<'a> Typed<'a> {
         // An element without size takes no bytes, so a length would bound nothing.
         let len = if size == 0 { 0 } else { len };
         let element = |i: u32| inner.value(elem, slice(bytes, i.saturating_mul(size), size)?);
-        Ok(Value::Array(
-            (0..len).map(element).collect::<Result<_, _>>()?,
-        ))
+        Ok(Value::Array((0..len).map(element).collect::<Result<_, _>>()?))
     }
 
     fn record(self, record: &Record, bytes: &[u8]) -> Result<Value, DecodeError> {
@@ -189,16 +165,11 @@ impl<'a> Typed<'a> {
     }
 
     fn stack(self, ty: &StackType, user: bool, bytes: &[u8]) -> Result<Value, DecodeError> {
-        let (id, pid, probe) = (
-            u64_at(bytes, 0)?.cast_signed(),
-            u32_at(bytes, 8)?,
-            u32_at(bytes, 12)?,
-        );
+        let (id, pid, probe) =
+            (u64_at(bytes, 0)?.cast_signed(), u32_at(bytes, 8)?, u32_at(bytes, 12)?);
         let resolve = &self.decoder.resolve;
         let build_id = ty.mode == StackMode::BuildId;
-        let raw = u32::try_from(id)
-            .ok()
-            .and_then(|id| resolve.stack(ty.map, id, build_id));
+        let raw = u32::try_from(id).ok().and_then(|id| resolve.stack(ty.map, id, build_id));
         let limit = usize::try_from(ty.limit).unwrap_or(usize::MAX);
         let symbol = |address| match (ty.mode, user) {
             (StackMode::Raw | StackMode::BuildId, _) => None,
@@ -206,43 +177,23 @@ impl<'a> Typed<'a> {
             (_, true) => resolve.user_symbol(pid, probe, address),
         };
         let frame = |raw| match raw {
-            RawFrame::Address(address) => Frame::Address {
-                address,
-                symbol: symbol(address),
-            },
+            RawFrame::Address(address) => Frame::Address { address, symbol: symbol(address) },
             RawFrame::BuildId { id, offset } => Frame::BuildId { id, offset },
         };
-        let frames = raw
-            .unwrap_or_default()
-            .into_iter()
-            .take(limit)
-            .map(frame)
-            .collect();
-        Ok(Value::Stack(Stack {
-            mode: ty.mode,
-            user,
-            frames,
-        }))
+        let frames = raw.unwrap_or_default().into_iter().take(limit).map(frame).collect();
+        Ok(Value::Stack(Stack { mode: ty.mode, user, frames }))
     }
 
     fn timestamp(self, reading: u64, format: &str, clock: Clock, utc: bool) -> Value {
         let resolve = &self.decoder.resolve;
         let nanoseconds = match clock {
             Clock::Realtime => Some(resolve.now().as_nanosecond()),
-            _ => resolve
-                .clock_offset(clock)
-                .map(|offset| i128::from(reading) + i128::from(offset)),
+            _ => resolve.clock_offset(clock).map(|offset| i128::from(reading) + i128::from(offset)),
         };
-        let zone = if utc {
-            &jiff::tz::TimeZone::UTC
-        } else {
-            &self.decoder.zone
-        };
+        let zone = if utc { &jiff::tz::TimeZone::UTC } else { self.decoder.zone() };
         let time = nanoseconds.and_then(|n| Timestamp::from_nanosecond(n).ok());
         let text = time.map(|time| time::strftime_with_fractions(format, time, zone));
-        let text = text
-            .filter(|text| !text.is_empty())
-            .unwrap_or_else(|| time::UNKNOWN.into());
+        let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| time::UNKNOWN.into());
         Value::Time { nanoseconds, text }
     }
 
@@ -250,20 +201,14 @@ impl<'a> Typed<'a> {
         let paths = self.decoder.resolve.cgroup_paths(number, filter);
         let found = paths.into_iter().filter(|(_, path)| !path.is_empty());
         let texts: Vec<String> = found.map(|(name, path)| format!("{name}:{path}")).collect();
-        Value::Named {
-            number,
-            name: texts.join(","),
-        }
+        Value::Named { number, name: texts.join(",") }
     }
 
     fn probe(self, number: u64, name: impl Fn(&Probe) -> String) -> Result<Value, DecodeError> {
         let index = usize::try_from(number).ok();
         let probe = index.and_then(|index| self.decoder.plan.probes.get(index));
         let probe = probe.ok_or(DecodeError::UnknownProbe(number))?;
-        Ok(Value::Named {
-            number,
-            name: name(probe),
-        })
+        Ok(Value::Named { number, name: name(probe) })
     }
 }
 
@@ -282,25 +227,17 @@ fn errno(number: u64) -> Value {
     let code = i32::try_from(number.cast_signed().unsigned_abs()).unwrap_or(i32::MAX);
     let text = io::Error::from_raw_os_error(code).to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
-    let name = if text.starts_with("Unknown error") {
-        "Unknown error"
-    } else {
-        text
-    };
-    Value::Named {
-        number,
-        name: name.into(),
-    }
+    let name = if text.starts_with("Unknown error") { "Unknown error" } else { text };
+    Value::Named { number, name: name.into() }
 }
 
 /// Name of the function that a probe is on; the probe's own name if it is on none.
 fn function(probe: &Probe) -> String {
     match &probe.target {
         Target::Kprobe(f) | Target::Kretprobe(f) if !f.function.is_empty() => f.function.clone(),
-        Target::Uprobe(f) | Target::Uretprobe(f) => f
-            .symbol
-            .clone()
-            .unwrap_or_else(|| format!("{:#x}", f.offset)),
+        Target::Uprobe(f) | Target::Uretprobe(f) => {
+            f.symbol.clone().unwrap_or_else(|| format!("{:#x}", f.offset))
+        }
         _ => probe.name.clone(),
     }
 }

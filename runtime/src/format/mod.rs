@@ -19,9 +19,7 @@ pub struct Format {
 impl Format {
     /// Parses a format, its escapes already resolved.
     pub fn parse(format: &str) -> Result<Self, FormatError> {
-        Ok(Self {
-            pieces: format::parse(format)?,
-        })
+        Ok(Self { pieces: format::parse(format)? })
     }
 
     /// The text. An argument that a conversion cannot print, or that is missing, shows as
@@ -74,9 +72,7 @@ fn convert(spec: &Spec, arg: &Value, out: &mut Vec<u8>) {
 /// Appends `text` so that its first `head` bytes fill the field. Widths count bytes.
 fn pad(spec: &Spec, head: usize, text: &[u8], out: &mut Vec<u8>) {
     let fill = if spec.zero { b'0' } else { b' ' };
-    let missing = usize::try_from(spec.width)
-        .unwrap_or(0)
-        .saturating_sub(head);
+    let missing = usize::try_from(spec.width).unwrap_or(0).saturating_sub(head);
     let (head, tail) = text.split_at(head.min(text.len()));
     if !spec.left {
         out.resize(out.len() + missing, fill);

@@ -20,10 +20,7 @@ fn integers_are_cut_to_the_length_modifier() {
         "[-1|4294967295|ffffffff|1099511627775|1099511627775|ffffffffff|1099511627775|-1|1099511627775]"
     );
     let values = ints([200, 70000, 300, -5, -6, -7]);
-    assert_eq!(
-        render("%hhd|%hd|%hhu|%zd|%jd|%td", &values),
-        "-56|4464|44|-5|-6|-7"
-    );
+    assert_eq!(render("%hhd|%hd|%hhu|%zd|%jd|%td", &values), "-56|4464|44|-5|-6|-7");
     assert_eq!(
         render("%llu %hhx %lx", &ints([-1, 0xfff, -1])),
         "18446744073709551615 ff ffffffffffffffff"
@@ -34,17 +31,11 @@ fn integers_are_cut_to_the_length_modifier() {
 fn flags_and_widths() {
     let values = ints([-42, 42, 42, 42, 42, 31, 8, 31, 31, 31, 31, 0xabc, 0xabc]);
     assert_eq!(
-        render(
-            "[%05d|%-5d|%5d|%+d|% d|%#x|%#o|%08x|%#08x|%#10x|%-#10x|%X|%#X]",
-            &values
-        ),
+        render("[%05d|%-5d|%5d|%+d|% d|%#x|%#o|%08x|%#08x|%#10x|%-#10x|%X|%#X]", &values),
         "[00-42|42   |   42|+42|42|0x1f|010|0000001f|00000x1f|      0x1f|0x1f      |ABC|0XABC]"
     );
     assert_eq!(render("%+d %#o %#x", &ints([0, 0, 0])), "+0 0 0");
-    assert_eq!(
-        render("[%*d|%-*d|%.*d|%5.d]", &ints([1, 2, 3])),
-        "[1|2|3|%5.d]"
-    );
+    assert_eq!(render("[%*d|%-*d|%.*d|%5.d]", &ints([1, 2, 3])), "[1|2|3|%5.d]");
 }
 
 #[test]
@@ -54,44 +45,22 @@ fn pointers_and_characters() {
         render("%p|%p|%10p|%-10p|%010p", &pointers),
         "0|0x1234|    0x1234|0x1234    |00000x1234"
     );
-    assert_eq!(
-        render("%c|%3c|%-3c|%c", &ints([65, 65, 65, 0])),
-        "A|  A|A  |\0"
-    );
+    assert_eq!(render("%c|%3c|%-3c|%c", &ints([65, 65, 65, 0])), "A|  A|A  |\0");
     let pointer = Value::Ptr(255);
-    assert_eq!(
-        render("%d %s %x", &[pointer.clone(), pointer.clone(), pointer]),
-        "255 0xff ff"
-    );
+    assert_eq!(render("%d %s %x", &[pointer.clone(), pointer.clone(), pointer]), "255 0xff ff");
 }
 
 #[test]
 fn strings_ignore_the_precision() {
     let [short, long] = ["abc", "abcdef"].map(Value::text);
     let tuple = Value::Tuple(vec![Value::Int(1), Value::Int(2)]);
-    let args = [
-        short.clone(),
-        short.clone(),
-        short,
-        long.clone(),
-        long,
-        Value::Int(12),
-    ];
+    let args = [short.clone(), short.clone(), short, long.clone(), long, Value::Int(12)];
     assert_eq!(
         render("%s|%10s|%-10s|%.3s|%10.2s|%s", &args),
         "abc|       abc|abc       |abcdef|    abcdef|12"
     );
-    let args = [
-        Value::text("ab"),
-        tuple,
-        Value::Bool(true),
-        Value::Bool(false),
-        Value::Bool(true),
-    ];
-    assert_eq!(
-        render("%05s|%s|%5s|%-7s|%d", &args),
-        "000ab|(1, 2)| true|false  |1"
-    );
+    let args = [Value::text("ab"), tuple, Value::Bool(true), Value::Bool(false), Value::Bool(true)];
+    assert_eq!(render("%05s|%s|%5s|%-7s|%d", &args), "000ab|(1, 2)| true|false  |1");
 }
 
 #[test]
@@ -106,15 +75,8 @@ fn widths_count_bytes_not_characters() {
 fn a_width_pads_the_bracket_of_compound_values() {
     let tuple = |second| Value::Tuple(vec![Value::Int(1), second]);
     let args = [tuple(Value::text("a")), tuple(Value::Int(2)), Value::Int(5)];
-    assert_eq!(
-        render("[%10s|%-10s|%010s]", &args),
-        "[         (1, a)|(         1, 2)|0000000005]"
-    );
-    let signed = [
-        Value::Int(5),
-        Value::Int(0),
-        Value::Tuple(vec![Value::Int(5), Value::Uint(6)]),
-    ];
+    assert_eq!(render("[%10s|%-10s|%010s]", &args), "[         (1, a)|(         1, 2)|0000000005]");
+    let signed = [Value::Int(5), Value::Int(0), Value::Tuple(vec![Value::Int(5), Value::Uint(6)])];
     assert_eq!(render("%+s|%+d|%+s", &signed), "+5|+0|(+5, 6)");
     let member = vec![("x".to_owned(), Value::Int(1))];
     assert_eq!(render("%4s", &[Value::Struct(member)]), "  { .x = 1 }");
@@ -125,37 +87,19 @@ fn buffers() {
     let long = || Value::Buf(b"abc\x01\xff".to_vec());
     let short = || Value::Buf(b"ab".to_vec());
     assert_eq!(
-        render(
-            "[%s|%r|%rx|%rh|%20r|%-20rx|]",
-            &[long(), long(), long(), long(), short(), short()]
-        ),
+        render("[%s|%r|%rx|%rh|%20r|%-20rx|]", &[long(), long(), long(), long(), short(), short()]),
         r"[abc\x01\xff|abc\x01\xff|\x61\x62\x63\x01\xff|61 62 63 01 ff|                  ab|\x61\x62            |]"
     );
 }
 
 #[test]
 fn names_and_numbers_of_enums() {
-    let value = |name: &str, number| Value::Enum {
-        name: Some(name.into()),
-        number,
-    };
-    let args = [
-        value("A", 1),
-        value("A", 1),
-        value("C", 7),
-        value("C", 7),
-        value("C", 7),
-    ];
+    let value = |name: &str, number| Value::Enum { name: Some(name.into()), number };
+    let args = [value("A", 1), value("A", 1), value("C", 7), value("C", 7), value("C", 7)];
     assert_eq!(render("%s|%d|%5s|%-3s|%x", &args), "A|1|    C|C  |7");
-    let unnamed = Value::Enum {
-        name: None,
-        number: 9,
-    };
+    let unnamed = Value::Enum { name: None, number: 9 };
     let negative = value("B", (-2i64).cast_unsigned());
-    assert_eq!(
-        render("%s %d %ld", &[unnamed, negative.clone(), negative]),
-        "9 -2 -2"
-    );
+    assert_eq!(render("%s %d %ld", &[unnamed, negative.clone(), negative]), "9 -2 -2");
 }
 
 #[test]
@@ -171,19 +115,10 @@ fn allocation_flags() {
 fn text_around_conversions() {
     assert_eq!(render("100%% %5% %y %\n", &[]), "100% % %y %\n");
     assert_eq!(render("%d", &[]), "!{missing argument}");
-    assert_eq!(
-        render("%d", &[Value::text("x")]),
-        "!{invalid integer conversion: x}"
-    );
-    let cut = Text {
-        bytes: b"ab".to_vec(),
-        trailer: Some("..".into()),
-    };
+    assert_eq!(render("%d", &[Value::text("x")]), "!{invalid integer conversion: x}");
+    let cut = Text { bytes: b"ab".to_vec(), trailer: Some("..".into()) };
     assert_eq!(render("%s|", &[Value::Str(cut)]), "ab..|");
     let format = Format::parse("%s").expect("valid format");
-    let bytes = Text {
-        bytes: vec![0xff, b'a'],
-        trailer: None,
-    };
+    let bytes = Text { bytes: vec![0xff, b'a'], trailer: None };
     assert_eq!(format.render(&[Value::Str(bytes)]), [0xff, b'a']);
 }

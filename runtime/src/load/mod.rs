@@ -17,6 +17,7 @@ use rbtrace_probes_ebpf::object::check_host;
 use rbtrace_probes_ebpf::plan::{GlobalValue, Object, Plan, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
+use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::maps::{self, LoadedMap};
@@ -24,6 +25,8 @@ use crate::sys::bpf::{
     ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ProgramBtf, ProgramSpec, load_btf, load_program,
 };
 
+/// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.
+const UPROBE_MULTI_SINCE: KernelVersion = KernelVersion::new(6, 10);
 /// `expected_attach_type` of an XDP program: `BPF_XDP` in linux/bpf.h.
 const ATTACH_XDP: u32 = 37;
 
@@ -263,7 +266,7 @@ impl Loaded {
             {
                 Some(ATTACH_KPROBE_MULTI)
             }
-            ProbeKind::Uprobe | ProbeKind::Uretprobe if kernel >= KernelVersion::new(6, 6) => {
+            ProbeKind::Uprobe | ProbeKind::Uretprobe if kernel >= UPROBE_MULTI_SINCE => {
                 Some(ATTACH_UPROBE_MULTI)
             }
             _ => None,
@@ -309,7 +312,7 @@ impl Loaded {
 fn is_plain_function(target: &Target) -> bool {
     match target {
         Target::Kprobe(f) | Target::Kretprobe(f) => {
-            f.module.is_none() && f.offset == 0 && !f.function.is_empty()
+            kprobe::module(f).is_none() && f.offset == 0 && !f.function.is_empty()
         }
         _ => false,
     }

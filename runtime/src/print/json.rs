@@ -26,11 +26,7 @@ impl<O: Write> JsonSink<O> {
 impl<O: Write, E: Write> JsonSink<O, E> {
     /// Errors go to `err`.
     pub fn with_errors(out: O, err: E) -> Self {
-        Self {
-            out,
-            err,
-            buffer: Vec::new(),
-        }
+        Self { out, err, buffer: Vec::new() }
     }
 
     /// The writers.
@@ -65,11 +61,7 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
         Event::Join(bytes) => data("join", out, |out| string(bytes, out)),
         Event::Cat(bytes) => data("cat", out, |out| string(bytes, out)),
         Event::System(bytes) => data("syscall", out, |out| string(bytes, out)),
-        Event::Errorf {
-            message,
-            location,
-            warning,
-        } => {
+        Event::Errorf { message, location, warning } => {
             let kind = if *warning { "warnf" } else { "errorf" };
             diagnostic(kind, &message.text(), location, out);
         }
@@ -168,9 +160,7 @@ pub fn value(v: &Value, out: &mut Vec<u8>) {
         Value::Null | Value::Bool(_) => text::value(v, out),
         Value::Buf(bytes) => {
             // As `char` is signed on the machines that bpftrace runs on most.
-            list(bytes, out, |byte, out| {
-                integer(i128::from(byte.cast_signed()), out)
-            });
+            list(bytes, out, |byte, out| integer(i128::from(byte.cast_signed()), out));
         }
         Value::Array(elements) | Value::Tuple(elements) => list(elements, out, value),
         Value::Struct(members) => structure(members, out),
@@ -202,12 +192,7 @@ fn list<T>(elements: &[T], out: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) 
 }
 
 fn structure(members: &[(String, Value)], out: &mut Vec<u8>) {
-    object(
-        members
-            .iter()
-            .map(|(name, v)| (name.as_bytes().to_vec(), v)),
-        out,
-    );
+    object(members.iter().map(|(name, v)| (name.as_bytes().to_vec(), v)), out);
 }
 
 fn object<'a>(members: impl Iterator<Item = (Vec<u8>, &'a Value)>, out: &mut Vec<u8>) {
@@ -226,10 +211,7 @@ fn object<'a>(members: impl Iterator<Item = (Vec<u8>, &'a Value)>, out: &mut Vec
 /// Upper bounds are inclusive here, unlike in text.
 fn bucket(bucket: &Bucket, out: &mut Vec<u8>) {
     out.push(b'{');
-    let bounds = [
-        ("min", bucket.low),
-        ("max", bucket.high.map(|high| high - 1)),
-    ];
+    let bounds = [("min", bucket.low), ("max", bucket.high.map(|high| high - 1))];
     for (name, bound) in bounds {
         if let Some(bound) = bound {
             out.extend(format!("\"{name}\": ").into_bytes());
@@ -249,11 +231,7 @@ fn integer(n: i128, out: &mut Vec<u8>) {
         0 => true,
         _ => 128 - magnitude.leading_zeros() - magnitude.trailing_zeros() <= 53,
     };
-    let text = if exact {
-        n.to_string()
-    } else {
-        format!("\"{n}\"")
-    };
+    let text = if exact { n.to_string() } else { format!("\"{n}\"") };
     out.extend(text.into_bytes());
 }
 

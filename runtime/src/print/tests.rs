@@ -13,20 +13,14 @@ fn json(event: &Event) -> String {
     let mut sink = JsonSink::with_errors(Vec::new(), Vec::new());
     sink.event(event).expect("a Vec takes everything");
     let (out, err) = sink.into_inner();
-    assert_eq!(
-        err.is_empty(),
-        !matches!(event, Event::Error { .. } | Event::Warning { .. })
-    );
+    assert_eq!(err.is_empty(), !matches!(event, Event::Error { .. } | Event::Warning { .. }));
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 #[track_caller]
 fn on_standard_error(event: &Event, expected: &str) {
     let (out, err) = text(event);
-    assert_eq!(
-        (out.as_slice(), String::from_utf8_lossy(&err).as_ref()),
-        (&[][..], expected)
-    );
+    assert_eq!((out.as_slice(), String::from_utf8_lossy(&err).as_ref()), (&[][..], expected));
 }
 
 #[test]
@@ -39,11 +33,8 @@ fn attached_probes() {
 
 #[test]
 fn losses() {
-    let lost = |what, probe: Option<&str>| Event::Lost {
-        what,
-        count: 5,
-        probe: probe.map(Into::into),
-    };
+    let lost =
+        |what, probe: Option<&str>| Event::Lost { what, count: 5, probe: probe.map(Into::into) };
     on_standard_error(&lost(Lost::Events, None), "Lost 5 events\n");
     on_standard_error(
         &lost(Lost::MapUpdates, Some("kprobe:f")),
@@ -55,12 +46,7 @@ fn losses() {
 
 #[test]
 fn table_of_losses() {
-    let row = Losses {
-        probe: "kprobe:f".into(),
-        events: 5,
-        map_updates: 0,
-        runs: 12,
-    };
+    let row = Losses { probe: "kprobe:f".into(), events: 5, map_updates: 0, runs: 12 };
     on_standard_error(
         &Event::Losses(vec![row.clone()]),
         "LOST    EVENTS   MAP UPDATES      RUNS  PROBE\n             5             0        12  kprobe:f\n",
@@ -74,15 +60,9 @@ fn table_of_losses() {
 #[test]
 fn errors_and_the_end() {
     let message = "cannot open\n".to_owned();
-    let error = Event::Error {
-        message,
-        location: Some("a.rt:3:1-4".into()),
-    };
+    let error = Event::Error { message, location: Some("a.rt:3:1-4".into()) };
     on_standard_error(&error, "a.rt:3:1-4: ERROR: cannot open\n");
-    let warning = Event::Warning {
-        message: "slow".into(),
-        location: None,
-    };
+    let warning = Event::Warning { message: "slow".into(), location: None };
     on_standard_error(&warning, "WARNING: slow\n");
     assert_eq!(json(&warning), "");
     assert_eq!(text(&Event::End).0, b"\n\n");
@@ -93,10 +73,7 @@ fn errors_and_the_end() {
 fn output_of_commands_and_files() {
     let system = Event::System(b"a\nb\n".to_vec());
     assert_eq!(text(&system).0, b"a\nb\n\n");
-    assert_eq!(
-        json(&system),
-        "{\"type\": \"syscall\", \"data\": \"a\\nb\\n\"}\n"
-    );
+    assert_eq!(json(&system), "{\"type\": \"syscall\", \"data\": \"a\\nb\\n\"}\n");
     let cat = Event::Cat(b"x".to_vec());
     assert_eq!(text(&cat).0, b"x");
     assert_eq!(json(&cat), "{\"type\": \"cat\", \"data\": \"x\"}\n");

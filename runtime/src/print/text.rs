@@ -30,11 +30,7 @@ impl<O: Write> TextSink<O> {
 impl<O: Write, E: Write> TextSink<O, E> {
     /// Errors go to `err`.
     pub fn with_errors(out: O, err: E) -> Self {
-        Self {
-            out,
-            err,
-            buffer: Vec::new(),
-        }
+        Self { out, err, buffer: Vec::new() }
     }
 
     /// The writers.
@@ -81,29 +77,15 @@ fn write_event(event: &Event, out: &mut Vec<u8>) -> bool {
 /// Appends an event that belongs on standard error.
 pub(super) fn write_diagnostic(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Errorf {
-            message,
-            location,
-            warning,
-        } => {
+        Event::Errorf { message, location, warning } => {
             let severity = if *warning { "WARNING" } else { "ERROR" };
             located(severity, Some(location), message.text(), out);
         }
         Event::Error { message, location } => {
-            located(
-                "ERROR",
-                location.as_ref(),
-                message.clone().into_bytes(),
-                out,
-            );
+            located("ERROR", location.as_ref(), message.clone().into_bytes(), out);
         }
         Event::Warning { message, location } => {
-            located(
-                "WARNING",
-                location.as_ref(),
-                message.clone().into_bytes(),
-                out,
-            );
+            located("WARNING", location.as_ref(), message.clone().into_bytes(), out);
         }
         Event::AttachedProbes { count } => {
             let plural = if *count == 1 { "" } else { "s" };
@@ -115,10 +97,7 @@ pub(super) fn write_diagnostic(event: &Event, out: &mut Vec<u8>) {
                 Lost::MapUpdates => "map updates, map full",
                 Lost::Runs => "runs",
             };
-            let probe = probe
-                .as_ref()
-                .map(|name| format!(" ({name})"))
-                .unwrap_or_default();
+            let probe = probe.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             out.extend(format!("Lost {count} {what}{probe}\n").into_bytes());
         }
         Event::Losses(rows) => losses(rows, out),
@@ -131,10 +110,7 @@ fn losses(rows: &[Losses], out: &mut Vec<u8>) {
     if rows.is_empty() {
         return;
     }
-    let header = format!(
-        "LOST {:>9} {:>13} {:>9}  PROBE\n",
-        "EVENTS", "MAP UPDATES", "RUNS"
-    );
+    let header = format!("LOST {:>9} {:>13} {:>9}  PROBE\n", "EVENTS", "MAP UPDATES", "RUNS");
     out.extend(header.into_bytes());
     for row in rows {
         let line = format!(
@@ -181,11 +157,7 @@ fn write_map(map: &MapEvent, out: &mut Vec<u8>) {
 /// `name: value`; a histogram begins on a line of its own and has an empty one after it.
 fn write_entry(name: &[u8], v: &Value, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    let separator: &[u8] = if matches!(v, Value::Hist(_)) {
-        b":\n"
-    } else {
-        b": "
-    };
+    let separator: &[u8] = if matches!(v, Value::Hist(_)) { b":\n" } else { b": " };
     out.extend_from_slice(separator);
     line(out, |out| value(v, out));
 }
@@ -220,10 +192,7 @@ pub(crate) fn value_with(v: &Value, style: Style, out: &mut Vec<u8>) {
         }
         Value::Buf(bytes) => buffer(bytes, out),
         Value::Ptr(address) => out.extend(format!("{address:#x}").into_bytes()),
-        Value::Enum {
-            name: Some(name), ..
-        }
-        | Value::Named { name, .. } => {
+        Value::Enum { name: Some(name), .. } | Value::Named { name, .. } => {
             out.extend_from_slice(name.as_bytes());
         }
         Value::Enum { name: None, number } => out.extend(number.to_string().into_bytes()),
@@ -235,9 +204,7 @@ pub(crate) fn value_with(v: &Value, style: Style, out: &mut Vec<u8>) {
             out.extend(parts.join(":").into_bytes());
         }
         Value::Symbol { address, symbol } => {
-            let name = symbol
-                .as_ref()
-                .map_or_else(|| bare_address(*address), |s| s.name.clone());
+            let name = symbol.as_ref().map_or_else(|| bare_address(*address), |s| s.name.clone());
             out.extend(name.into_bytes());
         }
         Value::Stack(s) => stack(s, out),
@@ -302,11 +269,7 @@ pub(crate) fn buffer(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// An address without a symbol: as `%p` prints it.
 fn bare_address(address: u64) -> String {
-    if address == 0 {
-        "0".into()
-    } else {
-        format!("{address:#x}")
-    }
+    if address == 0 { "0".into() } else { format!("{address:#x}") }
 }
 
 /// As inet_ntop(3) has it, which writes IPv4-compatible IPv6 addresses with dots.
@@ -325,9 +288,7 @@ fn stack(stack: &Stack, out: &mut Vec<u8>) {
     out.push(b'\n');
     for frame in &stack.frames {
         match frame {
-            Frame::Address {
-                address: u64::MAX, ..
-            } => {
+            Frame::Address { address: u64::MAX, .. } => {
                 out.extend_from_slice(b"        <unwind failure>\n");
                 return;
             }
@@ -352,9 +313,7 @@ fn frame_text(stack: &Stack, address: u64, symbol: Option<&Symbol>) -> String {
     match stack.mode {
         StackMode::Bpftrace => format!("        {name}"),
         StackMode::Perf if stack.user => {
-            let module = symbol
-                .and_then(|s| s.module.as_deref())
-                .unwrap_or("[unknown]");
+            let module = symbol.and_then(|s| s.module.as_deref()).unwrap_or("[unknown]");
             format!("\t{address:x} {name} ({module})")
         }
         StackMode::Perf => format!("\t{address:x} {name}"),

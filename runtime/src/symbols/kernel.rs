@@ -105,12 +105,12 @@ broken line
     #[test]
     fn looks_up_addresses_and_names() {
         let symbols = KernelSymbols::parse(TEXT.into());
-        assert_eq!(symbols.at(0xffffffff81000110).unwrap().name, "vfs_read");
-        assert_eq!(symbols.at(0xffffffff81000000).unwrap().name, "_text");
+        assert_eq!(symbols.at(0xffffffff81000110).expect("is listed").name, "vfs_read");
+        assert_eq!(symbols.at(0xffffffff81000000).expect("is listed").name, "_text");
         assert!(symbols.at(1).is_none());
-        let veth = symbols.at(0xffffffffc0000004).unwrap();
+        let veth = symbols.at(0xffffffffc0000004).expect("is listed");
         assert_eq!((veth.name, veth.module), ("veth_open", Some("veth")));
-        assert_eq!(symbols.find("vfs_read").unwrap().address, 0xffffffff81000100);
+        assert_eq!(symbols.find("vfs_read").expect("is listed").address, 0xffffffff81000100);
         assert_eq!(symbols.similar("vfs_raed", 1), ["vfs_read"]);
     }
 }

@@ -1,5 +1,6 @@
 //! Functions of programs and libraries.
 
+mod instructions;
 pub mod kernel;
 mod library;
 
@@ -138,6 +139,14 @@ impl Binary {
         Err(bad(&self.path, &format!("there is no code at address {address:#x}")))
     }
 
+    /// Whether an instruction begins `offset` bytes into a function.
+    pub fn is_instruction(&self, function: &Function, offset: u64) -> Result<bool, Error> {
+        let start = self.file_offset(function.address)?;
+        let end = start.saturating_add(function.size.max(offset)).min(self.data.len() as u64);
+        let code = self.data.get(start as usize..end as usize).unwrap_or_default();
+        Ok(instructions::begins_at(code, offset as usize))
+    }
+
     /// The address in the file's own address space of a place in the file.
     pub fn address_of_offset(&self, offset: u64) -> Option<u64> {
         let file = self.parse().ok()?;
@@ -159,17 +168,19 @@ mod tests {
 
     #[test]
     fn finds_functions_of_this_program() {
-        let me = Binary::open(&std::env::current_exe().unwrap()).unwrap();
-        let main = me.function("main").unwrap();
-        assert_eq!(me.function_at(main.address).unwrap().address, main.address);
-        let offset = me.file_offset(main.address).unwrap();
+        let me =
+            Binary::open(&std::env::current_exe().expect("this program")).expect("this program");
+        let main = me.function("main").expect("this program");
+        assert_eq!(me.function_at(main.address).expect("this program").address, main.address);
+        let offset = me.file_offset(main.address).expect("this program");
         assert_eq!(me.address_of_offset(offset), Some(main.address));
         assert!(me.file_offset(u64::MAX).is_err());
     }
 
     #[test]
     fn a_typo_is_answered_with_names() {
-        let me = Binary::open(&std::env::current_exe().unwrap()).unwrap();
+        let me =
+            Binary::open(&std::env::current_exe().expect("this program")).expect("this program");
         match me.function("mian") {
             Err(Error::UnknownSymbol { similar, .. }) => assert!(similar.contains(&"main".into())),
             other => panic!("{other:?}"),

@@ -39,12 +39,16 @@ fn open(attr: &perf_event_attr, pid: Option<u32>, cpu: Option<u32>) -> io::Resul
 }
 
 /// A clock on one CPU that fires each `period` nanoseconds; with `pid`, only while that process
-/// runs.
+/// runs, threads that it starts from now on among it (`inherit_thread`, Linux 5.13).
 pub(crate) fn open_clock(period: u64, cpu: u32, pid: Option<u32>) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.type_ = TYPE_SOFTWARE;
     attr.config = CPU_CLOCK;
     attr.__bindgen_anon_1.sample_period = period;
+    if pid.is_some() {
+        attr.set_inherit(1);
+        attr.set_inherit_thread(1);
+    }
     open(&attr, pid, Some(cpu))
 }
 

@@ -28,6 +28,7 @@ Runs the tests whose names hold one of the filters; all of them without one.
   --rbtrace PATH    the program under test [default: rbtrace]
   --programs DIR    where the dynamically linked test programs lie [default: beside this one]
   --patience N      this machine is N times slower than a plain one: longer timeouts, fewer events
+  --kernel-only     leave out the tests that need nothing of the kernel
   --list            name the tests and what they need
   --features        name what this kernel can and cannot do
   --json            report in JSON, one line a test";
@@ -38,6 +39,7 @@ pub struct Options {
     programs: PathBuf,
     patience: u32,
     json: bool,
+    kernel_only: bool,
     filters: Vec<String>,
 }
 
@@ -90,6 +92,7 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
         programs: beside,
         patience: 1,
         json: false,
+        kernel_only: false,
         filters: Vec::new(),
     };
     let mut action = Action::Run;
@@ -103,6 +106,7 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
                 options.patience = value()?.parse::<u32>().context("--patience")?.max(1)
             }
             "--json" => options.json = true,
+            "--kernel-only" => options.kernel_only = true,
             "--list" => action = Action::List,
             "--features" => action = Action::Features,
             "probe-features" => action = Action::ProbeFeatures,

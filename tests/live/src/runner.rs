@@ -71,9 +71,9 @@ pub fn mount_file_systems() {
 pub fn run_all(options: &Options) -> Result<ExitCode> {
     mount_file_systems();
     let available = features::probe_all(&options.programs, false)?;
-    let selected: Vec<&Test> =
-        cases::all().filter(|test| is_selected(test, &options.filters)).collect();
-    ensure!(!selected.is_empty(), "no test has {:?} in its name", options.filters);
+    let selected: Vec<&Test> = cases::all().filter(|test| is_selected(test, options)).collect();
+    let none = selected.is_empty() && !options.kernel_only;
+    ensure!(!none, "no test has {:?} in its name", options.filters);
     let (mut passed, mut failed, mut missing) = (0, 0, 0);
     for test in selected {
         let start = Instant::now();
@@ -91,8 +91,11 @@ pub fn run_all(options: &Options) -> Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn is_selected(test: &Test, filters: &[String]) -> bool {
-    filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()))
+fn is_selected(test: &Test, options: &Options) -> bool {
+    let filters = &options.filters;
+    let named =
+        filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()));
+    named && !(options.kernel_only && test.needs.is_empty())
 }
 
 fn report(test: &Test, verdict: &Verdict, took: Duration, as_json: bool) -> Result<()> {

@@ -214,7 +214,7 @@ impl Session {
         self.release();
         let status = self.wait_held()?;
         // A child that rbtrace leaves behind may hold the pipes: what is there by then counts.
-        let grace = Instant::now() + Duration::from_secs(2);
+        let grace = Instant::now() + Duration::from_secs(10);
         self.stdout.wait(grace, |stream| stream.ended);
         self.stderr.wait(grace, |stream| stream.ended);
         let mut stdout = self.stdout.text();

@@ -79,13 +79,13 @@ pub fn boot(
 impl Guest {
     /// Whether it has ended: the exit status of its command. Fails where it crashed or is late.
     pub fn poll(&mut self) -> Result<Option<u8>> {
-        if self.child.try_wait()?.is_some() {
+        if let Some(qemu) = self.child.try_wait()? {
             let text = std::fs::read_to_string(&self.status)?;
             let code =
                 text.trim().strip_prefix("exit status ").and_then(|number| number.parse().ok());
-            return code
-                .map(Some)
-                .with_context(|| format!("the guest ended without a word; {}", self.last_words()));
+            return code.map(Some).with_context(|| {
+                format!("the guest ended without a word, QEMU with {qemu}; {}", self.last_words())
+            });
         }
         if let Some((deadline, limit)) = self.deadline
             && Instant::now() > deadline

@@ -77,7 +77,7 @@ fn function(operation: &str, width: u32, constants: [Option<u64>; 3]) -> String 
     text.push_str("\nreturn v99 }");
     let result = if width == 64 { "v9".to_owned() } else { "v99".to_owned() };
     if width < 64 {
-        text = text.replace("return v99", &format!("v99 = uextend.i64 v9\nreturn v99"));
+        text = text.replace("return v99", "v99 = uextend.i64 v9\nreturn v99");
     }
     text.replace("return v99", &format!("return {result}"))
 }
@@ -170,7 +170,7 @@ fn extensions_and_reductions() {
             for source in ["v7 = iadd x, y", "v6 = ushr x, ONE\n v7 = bor v6, v6"] {
                 let body = format!("{source}\n v8 = {extend}.i{to} v7\n v5 = icmp slt v8, v8");
                 let text = function(&format!("{body}\n v9 = bor x, x"), from, [None; 3]);
-                let wide = if to == 64 { "v8".into() } else { format!("v98\n") };
+                let wide = if to == 64 { "v8".into() } else { "v98\n".to_string() };
                 let text = match to {
                     64 => text.replace("return v99", &format!("return {wide}")),
                     _ => text.replace("return v99", "v98 = uextend.i64 v8\n return v98"),

@@ -56,7 +56,11 @@ fn in_space(checker: &mut Checker<'_>, call: &CallSite<'_>, space: Space) -> Typ
         Type::Ptr { to, .. } => to.clone(),
         Type::Int(_) => Box::new(Type::Void),
         _ => {
-            return Err(checker.wrong_argument(&call.name.name, &value.expr, "a number or a pointer"));
+            return Err(checker.wrong_argument(
+                &call.name.name,
+                &value.expr,
+                "a number or a pointer",
+            ));
         }
     };
     Ok(Value::from(cast(value.expr, &Type::Ptr { to, space })))
@@ -197,7 +201,11 @@ fn macaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         }
         Type::Array { elem, len } if **elem == bytes(elem) && *len >= MAC_SIZE => value.expr,
         _ => {
-            return Err(checker.wrong_argument("macaddr", &value.expr, "6 bytes or a pointer to them"));
+            return Err(checker.wrong_argument(
+                "macaddr",
+                &value.expr,
+                "6 bytes or a pointer to them",
+            ));
         }
     };
     let kind = ExprKind::Call(Box::new(Call::MacAddr(operand)));

@@ -3,6 +3,7 @@
 use crate::ast::{self, ExprKind as Ast};
 use crate::diag::Diagnostic;
 use crate::hir::{Action, Call, ExprKind, Stmt, StmtKind, Type};
+use crate::span::Span;
 
 use super::super::types::Ty;
 use super::super::{Checker, Stop, Typed, Value};
@@ -61,11 +62,21 @@ fn delete(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 
 fn has_key(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let [map, key] = call.args else { return Err(Stop::Reported) };
-    let name = checker.map_argument("has_key", map)?;
+    has_entry(checker, "has_key", map, key, call.span)
+}
+
+fn has_entry(
+    checker: &mut Checker<'_>,
+    function: &str,
+    map: &ast::Expr,
+    key: &ast::Expr,
+    span: Span,
+) -> Typed {
+    let name = checker.map_argument(function, map)?;
     let id = checker.map_use(name, true, map.span)?;
     let key = checker.map_key(id, key)?;
     let kind = ExprKind::Call(Box::new(Call::HasKey { map: id, key }));
-    Ok(Value::new(kind, Type::Bool, call.span))
+    Ok(Value::new(kind, Type::Bool, span))
 }
 
 /// `find(@x, k, $v)`: sets `$v` if there is such an entry, and says whether there is.
@@ -79,7 +90,7 @@ fn find(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         ));
     };
     let local = checker.at.slots.get(name).copied().ok_or(Stop::Reported)?;
-    let has = has_key(checker, &CallSite { name: call.name, args: &call.args[..2], span })?;
+    let has = has_entry(checker, "find", map, key, span)?;
     let Ast::Map { name, .. } = &map.kind else { return Err(Stop::Reported) };
     let entry = ast::Expr {
         kind: Ast::Map { name: name.clone(), key: Some(Box::new(key.clone())) },
@@ -91,10 +102,7 @@ fn find(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let kept = Value::new(ExprKind::Local(found), Type::Bool, span);
     let stmts = vec![
         Stmt { kind: StmtKind::Set { local: found, value: has.expr }, span },
-        Stmt {
-            kind: StmtKind::If { cond: kept.expr.clone(), then, otherwise: Vec::new() },
-            span,
-        },
+        Stmt { kind: StmtKind::If { cond: kept.expr.clone(), then, otherwise: Vec::new() }, span },
     ];
     let kind = ExprKind::Block { stmts, value: Box::new(kept.expr) };
     Ok(Value::new(kind, Type::Bool, span))
@@ -122,4 +130,3 @@ fn is_scalar(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let scalar = checker.maps.get(map).is_some_and(|entry| entry.keyed == Some(false));
     Ok(super::super::convert::boolean(scalar, call.span))
 }
-

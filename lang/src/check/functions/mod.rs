@@ -119,7 +119,7 @@ pub(super) fn call(
     {
         return value;
     }
-    if UNSUPPORTED.contains(&name.name.as_str()) {
+    if UNSUPPORTED.contains(&name.name.as_str()) || builtins::is_unsupported(&name.name) {
         return Err(checker.unsupported(name.span, format!("{}()", name.name)));
     }
     if builtins::names().any(|n| n == name.name) {
@@ -189,7 +189,9 @@ impl Checker<'_> {
         let number = super::fold::int_literal(arg);
         number.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| {
             let (code, message) = match number {
-                Some(_) => ("argument-range", format!("{function}() takes no negative number here")),
+                Some(_) => {
+                    ("argument-range", format!("{function}() takes no negative number here"))
+                }
                 None => (
                     "not-a-literal",
                     format!("{function}() needs to know this number when the script is compiled"),

@@ -51,7 +51,13 @@ pub(super) const TABLE: &[Function] = &[
         usage: "system(command_format, ...)",
         make: system,
     },
-    Function { name: "print", min: 1, max: 3, usage: "print(value), print(@map[, top[, div]])", make: print },
+    Function {
+        name: "print",
+        min: 1,
+        max: 3,
+        usage: "print(value), print(@map[, top[, div]])",
+        make: print,
+    },
     Function { name: "exit", min: 0, max: 1, usage: "exit([status])", make: exit },
     Function { name: "join", min: 1, max: 2, usage: "join(strings[, separator])", make: join },
     Function { name: "assert", min: 2, max: 2, usage: "assert(condition, message)", make: assert },
@@ -59,11 +65,7 @@ pub(super) const TABLE: &[Function] = &[
 
 impl Checker<'_> {
     /// A function that takes a format.
-    fn formatted(
-        &mut self,
-        call: &CallSite<'_>,
-        action: fn(String, Vec<Expr>) -> Action,
-    ) -> Typed {
+    fn formatted(&mut self, call: &CallSite<'_>, action: fn(String, Vec<Expr>) -> Action) -> Typed {
         let Some((first, rest)) = call.args.split_first() else {
             return Err(super::super::Stop::Reported);
         };
@@ -129,8 +131,12 @@ impl Checker<'_> {
 
 fn mismatched_counts(conversions: usize, values: usize) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    format!("the format has {}, but there {} {}", count(conversions, "conversion"),
-        if values == 1 { "is" } else { "are" }, count(values, "value"))
+    format!(
+        "the format has {}, but there {} {}",
+        count(conversions, "conversion"),
+        if values == 1 { "is" } else { "are" },
+        count(values, "value")
+    )
 }
 
 /// How conversions see a type.

@@ -55,7 +55,8 @@ impl Checker<'_> {
         let mut mode = self.settings.stack_mode;
         let mut limit = DEFAULT_FRAMES;
         let mut rest = args;
-        if let Some((ast::Expr { kind: Ast::Ident(word), span: place }, after)) = args.split_first() {
+        if let Some((ast::Expr { kind: Ast::Ident(word), span: place }, after)) = args.split_first()
+        {
             mode = self.stack_mode(word, *place)?;
             rest = after;
         }
@@ -63,16 +64,24 @@ impl Checker<'_> {
             let frames = self.literal_number(name, arg)?;
             if !(1..=MOST_FRAMES).contains(&frames) {
                 return Err(self.error(
-                    Diagnostic::error("argument-range", arg.span, format!("{frames} frames cannot be captured"))
-                        .label(format!("expected 1 to {MOST_FRAMES}")),
+                    Diagnostic::error(
+                        "argument-range",
+                        arg.span,
+                        format!("{frames} frames cannot be captured"),
+                    )
+                    .label(format!("expected 1 to {MOST_FRAMES}")),
                 ));
             }
             limit = frames as u32;
         }
         if let Some(extra) = rest.get(1) {
             return Err(self.error(
-                Diagnostic::error("argument-type", extra.span, "the mode of a stack stands before its length")
-                    .help(format!("write {name}(perf, 10)")),
+                Diagnostic::error(
+                    "argument-type",
+                    extra.span,
+                    "the mode of a stack stands before its length",
+                )
+                .help(format!("write {name}(perf, 10)")),
             ));
         }
         if kernel && mode == StackMode::BuildId {

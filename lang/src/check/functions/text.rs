@@ -53,7 +53,10 @@ fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
         Type::Probe => {
             return checker.probe_text(call.span).ok_or_else(|| {
-                checker.unsupported(call.span, "the name of the probe as text in a block with several probes")
+                checker.unsupported(
+                    call.span,
+                    "the name of the probe as text in a block with several probes",
+                )
             });
         }
         _ => return Err(checker.wrong_argument("str", &value.expr, "a pointer or a string")),

@@ -35,8 +35,12 @@ fn nsecs(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         Some(arg) => {
             let Ast::Ident(word) = &arg.kind else {
                 return Err(checker.error(
-                    Diagnostic::error("argument-type", arg.span, "nsecs() takes the name of a clock")
-                        .label("expected monotonic, boot or tai"),
+                    Diagnostic::error(
+                        "argument-type",
+                        arg.span,
+                        "nsecs() takes the name of a clock",
+                    )
+                    .label("expected monotonic, boot or tai"),
                 ));
             };
             match word.as_str() {
@@ -51,7 +55,11 @@ fn nsecs(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
                         format!("there is no clock `{word}`"),
                     )
                     .note("the clocks are monotonic, boot and tai");
-                    return Err(checker.error(did_you_mean(error, word, ["monotonic", "boot", "tai"])));
+                    return Err(checker.error(did_you_mean(
+                        error,
+                        word,
+                        ["monotonic", "boot", "tai"],
+                    )));
                 }
             }
         }

@@ -355,4 +355,10 @@ This can harm the machine or what runs on it, so it must be allowed with --unsaf
         name: "unused-map",
         text: "A map is declared but not used.",
     },
+    Code {
+        name: "value-too-large",
+        text: "\
+A value takes more memory than an eBPF program can set aside for one. Texts take their largest length: str()
+of a pointer 1024 bytes unless it is told otherwise.",
+    },
 ];

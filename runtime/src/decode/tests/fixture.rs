@@ -17,14 +17,8 @@ use crate::sink::{JsonSink, Sink, TextSink};
 use crate::snapshot::{MapSnapshot, RawEntry};
 use crate::value::Symbol;
 
-pub const I64: Type = Type::Int {
-    size: 8,
-    signed: true,
-};
-pub const U64: Type = Type::Int {
-    size: 8,
-    signed: false,
-};
+pub const I64: Type = Type::Int { size: 8, signed: true };
+pub const U64: Type = Type::Int { size: 8, signed: false };
 
 /// A machine where everything is known.
 struct Fixed;
@@ -32,29 +26,19 @@ struct Fixed;
 impl Resolve for Fixed {
     fn kernel_symbol(&self, address: u64) -> Option<Symbol> {
         let name = "vfs_read".to_owned();
-        (address >= 0x1000).then(|| Symbol {
-            name,
-            offset: address - 0x1000,
-            module: None,
-        })
+        (address >= 0x1000).then(|| Symbol { name, offset: address - 0x1000, module: None })
     }
 
     fn user_symbol(&self, pid: u32, _probe: u32, address: u64) -> Option<Symbol> {
-        let symbol = Symbol {
-            name: "syscall".into(),
-            offset: 25,
-            module: Some("/lib/libc.so.6".into()),
-        };
+        let symbol =
+            Symbol { name: "syscall".into(), offset: 25, module: Some("/lib/libc.so.6".into()) };
         (pid == 7 && address != 0x99).then_some(symbol)
     }
 
     fn stack(&self, _map: u32, id: u32, build_id: bool) -> Option<Vec<RawFrame>> {
         match (id, build_id) {
             (1, false) => Some([0x1010, 0x99, 0x1020].map(RawFrame::Address).into()),
-            (1, true) => Some(vec![RawFrame::BuildId {
-                id: [0xab; 20],
-                offset: 7,
-            }]),
+            (1, true) => Some(vec![RawFrame::BuildId { id: [0xab; 20], offset: 7 }]),
             _ => None,
         }
     }
@@ -65,11 +49,7 @@ impl Resolve for Fixed {
 
     fn cgroup_paths(&self, _id: u64, _filter: &str) -> Vec<(String, String)> {
         let pair = |name: &str, path: &str| (name.to_owned(), path.to_owned());
-        vec![
-            pair("unified", "/user.slice"),
-            pair("cpu", ""),
-            pair("memory", "/"),
-        ]
+        vec![pair("unified", "/user.slice"), pair("cpu", ""), pair("memory", "/")]
     }
 
     fn clock_offset(&self, clock: Clock) -> Option<i64> {
@@ -90,57 +70,25 @@ pub fn string(size: u32) -> Type {
 }
 
 pub fn field(offset: u32, ty: Type) -> Field {
-    Field {
-        name: String::new(),
-        offset,
-        ty,
-        bits: None,
-    }
+    Field { name: String::new(), offset, ty, bits: None }
 }
 
 pub fn tuple(types: impl IntoIterator<Item = Type>) -> Type {
     let (fields, size) = lay_out(types.into_iter().map(|ty| (String::new(), ty)));
-    Type::Record(Record {
-        kind: RecordKind::Tuple,
-        name: String::new(),
-        size,
-        fields,
-    })
+    Type::Record(Record { kind: RecordKind::Tuple, name: String::new(), size, fields })
 }
 
 pub fn map(name: &str, key: Type, value: Type) -> Map {
-    let kind = if value.is_per_cpu() {
-        MapKind::PerCpuHash
-    } else {
-        MapKind::Hash
-    };
+    let kind = if value.is_per_cpu() { MapKind::PerCpuHash } else { MapKind::Hash };
     let symbol = name.replace('@', "AT_");
-    Map {
-        name: name.into(),
-        symbol,
-        role: MapRole::Script,
-        kind,
-        key,
-        value,
-        max_entries: 16,
-    }
+    Map { name: name.into(), symbol, role: MapRole::Script, kind, key, value, max_entries: 16 }
 }
 
 pub fn decoder(maps: Vec<Map>, actions: Vec<Action>) -> Decoder {
-    let function = KernelFunction {
-        module: None,
-        function: "vfs_read".into(),
-        offset: 0,
-    };
+    let function = KernelFunction { module: None, function: "vfs_read".into(), offset: 0 };
     let probes = vec![
-        Probe {
-            name: "begin".into(),
-            target: Target::Begin,
-        },
-        Probe {
-            name: "kprobe:vfs_read".into(),
-            target: Target::Kprobe(function),
-        },
+        Probe { name: "begin".into(), target: Target::Begin },
+        Probe { name: "kprobe:vfs_read".into(), target: Target::Kprobe(function) },
     ];
     // By way of JSON, so that what a test does not care for has its default.
     let plan = serde_json::json!({
@@ -170,10 +118,7 @@ pub fn printed(event: &Event) -> (String, String) {
 
 /// A map of the plan with entries of one value each.
 pub fn snapshot(entries: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> MapSnapshot {
-    let entries = entries
-        .into_iter()
-        .map(|(key, values)| RawEntry { key, values })
-        .collect();
+    let entries = entries.into_iter().map(|(key, values)| RawEntry { key, values }).collect();
     MapSnapshot { map: 0, entries }
 }
 

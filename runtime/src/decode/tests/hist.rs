@@ -23,17 +23,10 @@ fn scalar(ty: &Type, counts: &[(usize, i64)]) -> MapSnapshot {
 /// The lines between `@m:` and the empty line, and the array in JSON.
 fn print(ty: &Type, counts: &[(usize, i64)], div: u32) -> (Vec<String>, String) {
     let decoder = decoder(vec![map("@m", Type::Void, ty.clone())], Vec::new());
-    let event = decoder
-        .map(&scalar(ty, counts), 0, div)
-        .expect("well-formed");
+    let event = decoder.map(&scalar(ty, counts), 0, div).expect("well-formed");
     let (text, json) = printed(&event);
-    let lines = text
-        .strip_prefix("@m:\n")
-        .and_then(|t| t.strip_suffix('\n'))
-        .expect("framed");
-    let json = json
-        .strip_prefix("{\"type\": \"hist\", \"data\": {\"@m\": [")
-        .expect("framed");
+    let lines = text.strip_prefix("@m:\n").and_then(|t| t.strip_suffix('\n')).expect("framed");
+    let json = json.strip_prefix("{\"type\": \"hist\", \"data\": {\"@m\": [").expect("framed");
     let json = json.strip_suffix("]}}\n").expect("framed");
     (lines.lines().map(str::to_owned).collect(), json.to_owned())
 }
@@ -60,27 +53,16 @@ fn powers_of_two() {
 #[test]
 fn units_and_the_ends_of_the_range() {
     let ty = Type::Hist { bits: 0 };
-    let label = |index| {
-        print(&ty, &[(index, 2)], 1).0[0]
-            .split("  ")
-            .next()
-            .map(str::to_owned)
-    };
-    for (index, expected) in [
-        (12, "[1K, 2K)"),
-        (21, "[512K, 1M)"),
-        (22, "[1M, 2M)"),
-        (32, "[1G, 2G)"),
-    ] {
+    let label = |index| print(&ty, &[(index, 2)], 1).0[0].split("  ").next().map(str::to_owned);
+    for (index, expected) in
+        [(12, "[1K, 2K)"), (21, "[512K, 1M)"), (22, "[1M, 2M)"), (32, "[1G, 2G)")]
+    {
         assert_eq!(label(index).as_deref(), Some(expected));
     }
     assert_eq!(label(65).as_deref(), Some("[8E, 16E)"));
     let (lines, json) = print(&ty, &[(64, 2)], 1);
     assert_eq!(lines, [format!("[4E, 8E)               2 {FULL}")]);
-    assert_eq!(
-        json,
-        r#"{"min": 4611686018427387904, "max": "9223372036854775807", "count": 2}"#
-    );
+    assert_eq!(json, r#"{"min": 4611686018427387904, "max": "9223372036854775807", "count": 2}"#);
     assert_eq!(print(&ty, &[(0, 1)], 1).1, r#"{"max": -1, "count": 1}"#);
 }
 
@@ -99,33 +81,20 @@ fn split_powers_of_two() {
         )
     );
     let wide = Type::Hist { bits: 5 };
-    assert_eq!(
-        print(&wide, &[(61, 1)], 1).0,
-        [format!("[60]                   1 {FULL}")]
-    );
+    assert_eq!(print(&wide, &[(61, 1)], 1).0, [format!("[60]                   1 {FULL}")]);
 }
 
 #[test]
 fn division_can_leave_nothing() {
     let ty = Type::Hist { bits: 0 };
-    assert_eq!(
-        print(&ty, &[(4, 1)], 2).0,
-        [format!("[4, 8)                 0 {NONE}")]
-    );
-    assert_eq!(
-        print(&ty, &[(4, 3), (5, 1)], 2).0[0],
-        format!("[4, 8)                 1 {FULL}")
-    );
+    assert_eq!(print(&ty, &[(4, 1)], 2).0, [format!("[4, 8)                 0 {NONE}")]);
+    assert_eq!(print(&ty, &[(4, 3), (5, 1)], 2).0[0], format!("[4, 8)                 1 {FULL}"));
     assert_eq!(print(&ty, &[], 1), (Vec::new(), String::new()));
 }
 
 #[test]
 fn linear() {
-    let ty = Type::Lhist {
-        min: 0,
-        max: 100,
-        step: 10,
-    };
+    let ty = Type::Lhist { min: 0, max: 100, step: 10 };
     // -5, 5, 35, 35, 500
     let (lines, json) = print(&ty, &[(0, 1), (1, 1), (4, 2), (11, 1)], 5);
     assert_eq!(lines.len(), 12);
@@ -149,28 +118,18 @@ fn linear_labels() {
     let (label, json) = only(0, 10 * mib, mib, 6);
     assert_eq!(
         (label.as_str(), json.as_str()),
-        (
-            "[5M, 6M)",
-            r#"{"min": 5242880, "max": 6291455, "count": 1}"#
-        )
+        ("[5M, 6M)", r#"{"min": 5242880, "max": 6291455, "count": 1}"#)
     );
     assert_eq!(only(1024, 4096, 1024, 1).0, "[1K, 2K)");
     assert_eq!(
         only(-2048, 4096, 1024, 1),
-        (
-            "[-2K, -1K)".into(),
-            r#"{"min": -2048, "max": -1025, "count": 1}"#.into()
-        )
+        ("[-2K, -1K)".into(), r#"{"min": -2048, "max": -1025, "count": 1}"#.into())
     );
 }
 
 #[test]
 fn a_last_bucket_beyond_the_maximum_takes_what_is_above() {
-    let ty = Type::Lhist {
-        min: 0,
-        max: 10,
-        step: 3,
-    };
+    let ty = Type::Lhist { min: 0, max: 10, step: 3 };
     let (lines, json) = print(&ty, &[(1, 1), (4, 1), (5, 1)], 1);
     assert_eq!(lines[0], format!("[0, 3)                 1 {HALF}"));
     assert_eq!(lines[3..], [format!("[9, ...)               2 {FULL}")]);
@@ -182,15 +141,8 @@ fn with_keys_sorted_by_total_and_summed_over_cpus() {
     let ty = Type::Hist { bits: 0 };
     let decoder = decoder(vec![map("@k", I64, ty.clone())], Vec::new());
     let one = || buckets(&ty, &[(3, 1)]);
-    let entries = vec![
-        (words(&[2]), vec![one(), one()]),
-        (words(&[1]), vec![one()]),
-    ];
-    let all = printed(
-        &decoder
-            .map(&snapshot(entries.clone()), 0, 0)
-            .expect("well-formed"),
-    );
+    let entries = vec![(words(&[2]), vec![one(), one()]), (words(&[1]), vec![one()])];
+    let all = printed(&decoder.map(&snapshot(entries.clone()), 0, 0).expect("well-formed"));
     let text = format!(
         "@k[1]:\n[2, 4)                 1 {FULL}\n\n@k[2]:\n[2, 4)                 2 {FULL}\n\n"
     );
@@ -209,8 +161,5 @@ fn zeroed_histograms_print_their_name() {
     let decoder = decoder(vec![map("@hk", I64, ty)], Vec::new());
     let (text, json) = printed(&decoder.map(&snapshot(zeroed), 0, 0).expect("well-formed"));
     assert_eq!(text, "@hk[1]:\n\n");
-    assert_eq!(
-        json,
-        "{\"type\": \"hist\", \"data\": {\"@hk\": {\"1\": []}}}\n"
-    );
+    assert_eq!(json, "{\"type\": \"hist\", \"data\": {\"@hk\": {\"1\": []}}}\n");
 }

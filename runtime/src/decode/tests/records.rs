@@ -37,9 +37,7 @@ fn printf() {
     let (event, text, json) = output(action, &args);
     assert_eq!(text, "bash é -5\n");
     assert_eq!(json, "{\"type\": \"printf\", \"data\": \"bash é -5\\n\"}\n");
-    let Event::Printf(formatted) = event else {
-        panic!("not a printf")
-    };
+    let Event::Printf(formatted) = event else { panic!("not a printf") };
     assert_eq!(formatted.args, [Value::text("bash"), Value::Int(-5)]);
 }
 
@@ -63,12 +61,7 @@ fn errorf_and_warnf() {
 
 #[test]
 fn time_and_join() {
-    let (_, text, json) = output(
-        Action::Time {
-            format: "%H:%M:%S %f\n".into(),
-        },
-        &[],
-    );
+    let (_, text, json) = output(Action::Time { format: "%H:%M:%S %f\n".into() }, &[]);
     assert_eq!(text, "22:31:14 %f\n");
     assert_eq!(json, "{\"type\": \"time\", \"data\": \"22:31:14 %f\\n\"}\n");
     let join = Action::Join {
@@ -85,122 +78,44 @@ fn time_and_join() {
 
 #[test]
 fn print_value_and_entries() {
-    let (_, text, _) = output(
-        Action::PrintValue {
-            value: field(8, I64),
-        },
-        &words(&[5]),
-    );
+    let (_, text, _) = output(Action::PrintValue { value: field(8, I64) }, &words(&[5]));
     assert_eq!(text, "5\n");
-    let entry = |map, value| Action::PrintEntry {
-        map,
-        key: field(8, I64),
-        value,
-        div: 2,
-    };
+    let entry = |map, value| Action::PrintEntry { map, key: field(8, I64), value, div: 2 };
     let (event, text, json) = output(entry(1, Some(field(16, I64))), &words(&[1, -7]));
-    assert_eq!(
-        (text.as_str(), json.as_str()),
-        ("-3\n", "{\"type\": \"value\", \"data\": -3}\n")
-    );
+    assert_eq!((text.as_str(), json.as_str()), ("-3\n", "{\"type\": \"value\", \"data\": -3}\n"));
     let (key, value) = (Value::Int(1), Value::Int(-3));
-    assert_eq!(
-        event,
-        Event::Entry {
-            map: "@x".into(),
-            key,
-            value
-        }
-    );
-    let request = Request::PrintEntry {
-        map: 0,
-        key: words(&[1]),
-        div: 2,
-    };
+    assert_eq!(event, Event::Entry { map: "@x".into(), key, value });
+    let request = Request::PrintEntry { map: 0, key: words(&[1]), div: 2 };
     assert_eq!(decode(entry(0, None), &words(&[1])), Ok(request));
 }
 
 #[test]
 fn requests() {
-    let map = Action::PrintMap {
-        map: 1,
-        top: 3,
-        div: 4,
-    };
-    assert_eq!(
-        decode(map, &[]),
-        Ok(Request::PrintMap {
-            map: 1,
-            top: 3,
-            div: 4
-        })
-    );
-    assert_eq!(
-        decode(Action::Clear { map: 1 }, &[]),
-        Ok(Request::Clear { map: 1 })
-    );
-    assert_eq!(
-        decode(Action::Zero { map: 1 }, &[]),
-        Ok(Request::Zero { map: 1 })
-    );
-    assert_eq!(
-        decode(Action::Exit { code: None }, &[]),
-        Ok(Request::Exit { code: 0 })
-    );
-    let exit = Action::Exit {
-        code: Some(field(8, I64)),
-    };
+    let map = Action::PrintMap { map: 1, top: 3, div: 4 };
+    assert_eq!(decode(map, &[]), Ok(Request::PrintMap { map: 1, top: 3, div: 4 }));
+    assert_eq!(decode(Action::Clear { map: 1 }, &[]), Ok(Request::Clear { map: 1 }));
+    assert_eq!(decode(Action::Zero { map: 1 }, &[]), Ok(Request::Zero { map: 1 }));
+    assert_eq!(decode(Action::Exit { code: None }, &[]), Ok(Request::Exit { code: 0 }));
+    let exit = Action::Exit { code: Some(field(8, I64)) };
     assert_eq!(decode(exit, &words(&[-2])), Ok(Request::Exit { code: -2 }));
-    let system = Action::System {
-        format: "ls %s".into(),
-        args: vec![field(8, string(4))],
-    };
-    assert_eq!(
-        decode(system, b"/\0\0\0"),
-        Ok(Request::System {
-            command: b"ls /".into()
-        })
-    );
-    let cat = Action::Cat {
-        format: "/proc/%d/stat".into(),
-        args: vec![field(8, I64)],
-    };
-    let request = Request::Cat {
-        path: b"/proc/7/stat".into(),
-        max_bytes: 10240,
-    };
+    let system = Action::System { format: "ls %s".into(), args: vec![field(8, string(4))] };
+    assert_eq!(decode(system, b"/\0\0\0"), Ok(Request::System { command: b"ls /".into() }));
+    let cat = Action::Cat { format: "/proc/%d/stat".into(), args: vec![field(8, I64)] };
+    let request = Request::Cat { path: b"/proc/7/stat".into(), max_bytes: 10240 };
     assert_eq!(decode(cat, &words(&[7])), Ok(request));
 }
 
 #[test]
 fn malformed_records_are_errors() {
-    let print = || Action::PrintValue {
-        value: field(8, I64),
-    };
-    assert_eq!(
-        decode(print(), &[1]),
-        Err(DecodeError::Short { need: 16, have: 9 })
-    );
+    let print = || Action::PrintValue { value: field(8, I64) };
+    assert_eq!(decode(print(), &[1]), Err(DecodeError::Short { need: 16, have: 9 }));
     let decoder = decoder(Vec::new(), vec![print()]);
-    assert_eq!(
-        decoder.record(&[]),
-        Err(DecodeError::Short { need: 4, have: 0 })
-    );
+    assert_eq!(decoder.record(&[]), Err(DecodeError::Short { need: 4, have: 0 }));
     let wild = 9u64.to_le_bytes();
-    assert!(matches!(
-        decoder.record(&wild),
-        Err(DecodeError::UnknownAction(_))
-    ));
-    let broken = Action::Printf {
-        format: "%f".into(),
-        args: Vec::new(),
-    };
+    assert!(matches!(decoder.record(&wild), Err(DecodeError::UnknownAction(_))));
+    let broken = Action::Printf { format: "%f".into(), args: Vec::new() };
     assert!(matches!(decode(broken, &[]), Err(DecodeError::Format(_))));
-    let entry = Action::PrintEntry {
-        map: 9,
-        key: field(8, I64),
-        value: Some(field(8, I64)),
-        div: 0,
-    };
+    let entry =
+        Action::PrintEntry { map: 9, key: field(8, I64), value: Some(field(8, I64)), div: 0 };
     assert_eq!(decode(entry, &words(&[1])), Err(DecodeError::UnknownMap(9)));
 }

@@ -122,8 +122,10 @@ fn interval(ctx: &Ctx) -> Result<()> {
 }
 
 fn profile_on_every_cpu(ctx: &Ctx) -> Result<()> {
-    let script = "profile:hz:199 { @[cpu] = count(); } BEGIN { @n = ncpus; }";
-    let out = ctx.script(script).json().workload("spin 500").finish()?.success()?;
+    let session =
+        ctx.script("profile:hz:199 { @[cpu] = count(); } BEGIN { @n = ncpus; }").json().start()?;
+    ctx.start_workload(&["spin", "500"])?.go()?;
+    let out = session.interrupt()?.success()?;
     let cpus = std::thread::available_parallelism()?.get();
     for cpu in 0..cpus {
         out.check(

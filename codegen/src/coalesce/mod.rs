@@ -2,21 +2,21 @@
 //! reads the last piece through a copy.
 //!
 //! For `a = b`, within one block: if `b` is not needed afterwards, `a`'s instructions work on `b`
-//! instead; if it is, those that only read `a` read `b`.
+//! instead; if it is, those that only read `a` read `b`. Moves that all ways to a block end with
+//! are its own first, so that this applies to them as well.
+
+mod liveness;
+mod sink;
 
 use crate::bpf::op::Width;
 use crate::vcode::{Inst, Operand, Reg, Role};
-
-/// A set of r0 to r10.
-type RegSet = u16;
-
-/// What calls leave undefined: r0 to r5.
-const CLOBBERED: RegSet = 0x3f;
+use liveness::{Effect, RegSet, bit, live_after, live_out, number};
 
 type Block = Vec<(Inst, Option<u32>)>;
 
 /// Removes moves in each of `blocks`, which have these successors.
 pub(crate) fn coalesce(blocks: &mut [Block], succs: &[Vec<u32>]) {
+    sink::sink_moves(blocks, succs);
     let mut effects: Vec<Vec<Effect>> = blocks
         .iter_mut()
         .map(|block| block.iter_mut().map(|(inst, _)| Effect::of(inst)).collect())
@@ -26,90 +26,6 @@ pub(crate) fn coalesce(blocks: &mut [Block], succs: &[Vec<u32>]) {
         let live = live_after(effects, live_out);
         Coalescer { block, effects, live }.run();
     }
-}
-
-const fn bit(reg: u8) -> RegSet {
-    1 << reg
-}
-
-fn number(reg: Reg) -> u8 {
-    match reg {
-        Reg::Physical(number) => number,
-        Reg::Virtual(_) => unreachable!("allocation leaves no virtual registers"),
-    }
-}
-
-/// What an instruction does to registers.
-#[derive(Clone, Copy, Default)]
-struct Effect {
-    uses: RegSet,
-    /// Written to, or left undefined.
-    defs: RegSet,
-    /// Of `uses` and `defs`, those where no other register will do.
-    fixed: RegSet,
-    /// Of `defs`, those written over an operand.
-    reused: RegSet,
-    /// Of `defs`, those written before all operands are read.
-    early: RegSet,
-}
-
-impl Effect {
-    fn of(inst: &mut Inst) -> Self {
-        let mut effect = Self::default();
-        if matches!(inst, Inst::Call { .. }) {
-            (effect.defs, effect.fixed) = (CLOBBERED, CLOBBERED);
-        }
-        inst.visit(&mut |reg, role| {
-            let reg = bit(number(*reg));
-            match role {
-                Role::Use => effect.uses |= reg,
-                Role::UseIn(_) => effect.uses |= reg,
-                Role::Def | Role::DefIn(_) => effect.defs |= reg,
-                Role::DefReuse(_) => {
-                    (effect.defs, effect.reused) = (effect.defs | reg, effect.reused | reg)
-                }
-                Role::DefEarly => {
-                    (effect.defs, effect.early) = (effect.defs | reg, effect.early | reg)
-                }
-            }
-            if matches!(role, Role::UseIn(_) | Role::DefIn(_)) {
-                effect.fixed |= reg;
-            }
-        });
-        effect
-    }
-
-    fn live_before(self, after: RegSet) -> RegSet {
-        (after & !self.defs) | self.uses
-    }
-}
-
-/// Registers live at the end of each block.
-fn live_out(effects: &[Vec<Effect>], succs: &[Vec<u32>]) -> Vec<RegSet> {
-    let mut live_in = vec![0; effects.len()];
-    let mut live_out = vec![0; effects.len()];
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for (n, block) in effects.iter().enumerate().rev() {
-            let out = succs[n].iter().fold(0, |out, &succ| out | live_in[succ as usize]);
-            let before = block.iter().rev().fold(out, |live, effect| effect.live_before(live));
-            changed |= before != live_in[n];
-            (live_in[n], live_out[n]) = (before, out);
-        }
-    }
-    live_out
-}
-
-/// Registers live after each instruction.
-fn live_after(effects: &[Effect], out: RegSet) -> Vec<RegSet> {
-    let mut live = out;
-    let mut after = vec![0; effects.len()];
-    for (effect, after) in effects.iter().zip(&mut after).rev() {
-        *after = live;
-        live = effect.live_before(live);
-    }
-    after
 }
 
 /// One block at work, all of the same length.
@@ -178,6 +94,9 @@ impl Coalescer<'_> {
     fn range_end(&self, at: usize, to: RegSet, from: RegSet) -> Option<usize> {
         // Only a register that nothing else needs may be overwritten.
         let free = self.live[at] & from == 0;
+        if self.live[at] & to == 0 {
+            return Some(at + 1);
+        }
         for n in at + 1..self.block.len() {
             let effect = self.effects[n];
             if effect.uses & to == 0 && effect.defs & to != 0 {
@@ -282,6 +201,16 @@ mod tests {
     fn sum_moved_to_its_other_operand_is_made_there() {
         let insts = vec![call(), add(1, 0), mov(0, 1), ret()];
         assert_coalesced(insts, vec![call(), add(0, 1), ret()]);
+    }
+
+    #[test]
+    fn moves_on_all_ways_to_a_block_are_its_own() {
+        let jump = || Inst::Jump { target: 2 };
+        let bodies = [vec![mov(1, 6), jump()], vec![mov(1, 6), jump()], vec![add(0, 1), ret()]];
+        let mut blocks = bodies.map(|insts| insts.into_iter().map(|inst| (inst, None)).collect());
+        coalesce(&mut blocks, &[vec![2], vec![2], Vec::new()]);
+        assert_eq!(blocks.each_ref().map(Vec::len), [1, 1, 2]);
+        assert_eq!(format!("{:?}", blocks[2][0].0), format!("{:?}", add(0, 6)));
     }
 
     #[test]

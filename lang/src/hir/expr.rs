@@ -1,0 +1,280 @@
+//! Expressions.
+
+use rbtrace_probes_ebpf::types::Clock;
+
+use super::stmt::Stmt;
+use super::types::Type;
+use super::{LocalId, MapId};
+use crate::span::Span;
+
+pub use crate::ast::BinaryOp;
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it does.
+    pub kind: ExprKind,
+    /// Type of its value.
+    pub ty: Type,
+    /// Its place in the script.
+    pub span: Span,
+}
+
+/// Kinds of expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// A constant of an integer, boolean, enum or pointer type, as two's complement.
+    Int(i64),
+    /// A constant of type [`Type::Str`], without its NUL; shorter than the type's size.
+    Str(Vec<u8>),
+    /// Value of a variable.
+    Local(LocalId),
+    /// Value of a map's entry; zero if there is none. Not for aggregating maps.
+    MapGet {
+        /// The map.
+        map: MapId,
+        /// Absent for a scalar map.
+        key: Option<Box<Expr>>,
+    },
+    /// An aggregating map's entry as an integer: count, sum, smallest, largest or average over
+    /// all CPUs.
+    AggregateGet {
+        /// The map.
+        map: MapId,
+        /// Absent for a scalar map.
+        key: Option<Box<Expr>>,
+    },
+    /// Something the kernel knows.
+    Builtin(Builtin),
+    /// An operator. The operand has the type that the operator works in.
+    Unary {
+        /// The operator.
+        op: UnaryOp,
+        /// Operand.
+        operand: Box<Expr>,
+    },
+    /// An operator on two integers of one type (shifts: the right one is a `uint64`), or on a
+    /// pointer and an offset in bytes. The result of a comparison is [`Type::Bool`].
+    Binary {
+        /// The operator; never `And` or `Or`.
+        op: BinaryOp,
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// Comparison of memory: two strings, arrays or tuples. Result: [`Type::Bool`].
+    Same {
+        /// `!=`
+        negated: bool,
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// Is the current probe one of these? What `probe == "..."` means. Result: [`Type::Bool`].
+    ProbeIs(Vec<u32>),
+    /// `&&` or `||`: the right operand is only evaluated if it is needed. Operands and result
+    /// are [`Type::Bool`].
+    Logic {
+        /// `&&`, not `||`.
+        and: bool,
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// `c ? a : b`; both values have the type of the expression.
+    Ternary {
+        /// [`Type::Bool`].
+        cond: Box<Expr>,
+        /// If true.
+        then: Box<Expr>,
+        /// If false.
+        otherwise: Box<Expr>,
+    },
+    /// Conversion to the type of the expression, between integers, booleans, pointers, enums,
+    /// and from a shorter to a longer string or from a longer to a shorter one (cut).
+    Cast(Box<Expr>),
+    /// The value at an address: the operand is a pointer to the type of the expression.
+    Load(Box<Expr>),
+    /// A member of a record: `offset` bytes into `base`, which is a record (in memory) or a tuple.
+    Field {
+        /// Record or tuple.
+        base: Box<Expr>,
+        /// Number of the member.
+        field: u32,
+    },
+    /// An element of an array; outside of it: zero.
+    Index {
+        /// Array.
+        base: Box<Expr>,
+        /// `uint64`.
+        index: Box<Expr>,
+    },
+    /// The record of the current tracepoint: a [`Type::Record`] that is never copied.
+    TracepointRecord,
+    /// A tuple of these values.
+    Tuple(Vec<Expr>),
+    /// A function.
+    Call(Box<Call>),
+    /// Statements, then a value.
+    Block {
+        /// Statements.
+        stmts: Vec<Stmt>,
+        /// The value.
+        value: Box<Expr>,
+    },
+    /// Adds `delta` to a variable and yields its value before or after.
+    LocalStep {
+        /// The variable.
+        local: LocalId,
+        /// 1 or -1, for a pointer the size of what it points to.
+        delta: i64,
+        /// Yield the new value.
+        prefix: bool,
+    },
+    /// As [`ExprKind::LocalStep`], for a map's entry.
+    MapStep {
+        /// The map.
+        map: MapId,
+        /// Absent for a scalar map.
+        key: Option<Box<Expr>>,
+        /// 1 or -1.
+        delta: i64,
+        /// Yield the new value.
+        prefix: bool,
+    },
+}
+
+/// Operators with one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// Negation.
+    Neg,
+    /// Truth value of the opposite: operand and result are [`Type::Bool`].
+    Not,
+    /// Complement.
+    BitNot,
+}
+
+/// Things the kernel knows, without arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Builtin {
+    /// Process id; `uint32`.
+    Pid,
+    /// Thread id; `uint32`.
+    Tid,
+    /// User id; `uint64`.
+    Uid,
+    /// Group id; `uint64`.
+    Gid,
+    /// User name; [`Type::Username`].
+    Username,
+    /// Thread name; `string[16]`.
+    Comm,
+    /// Nanoseconds of a clock; `uint64`. `Realtime` is not among them.
+    Nsecs(Clock),
+    /// Nanoseconds since the run began; `uint64`.
+    Elapsed,
+    /// Number of the CPU; `uint32`.
+    Cpu,
+    /// Number of CPUs; `uint64`.
+    Ncpus,
+    /// Pointer to the current `task_struct`; `uint64`.
+    Curtask,
+    /// Id of the current cgroup; `uint64`.
+    Cgroup,
+    /// A random `uint32`.
+    Rand,
+    /// An argument of the function, from 0; `uint64`.
+    Arg(u32),
+    /// An argument on the stack, from 0; `uint64`.
+    StackArg(u32),
+    /// Result of the function; `uint64`.
+    Retval,
+    /// Number of the probe; [`Type::Probe`].
+    Probe,
+    /// Number of the probe; [`Type::Func`].
+    Func,
+    /// Address of the instruction that the probe is on; prints as a symbol.
+    InstructionPointer,
+    /// The context itself; a pointer to nothing in [`Space::Own`].
+    Context,
+}
+
+/// Functions with a value, evaluated in the kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// `str(p[, n])`: the text at an address; the expression's type says how much.
+    Str {
+        /// A pointer.
+        ptr: Expr,
+        /// Largest number of bytes, if not constant; `uint64`.
+        len: Option<Expr>,
+    },
+    /// `buf(p, n)`: bytes at an address.
+    Buf {
+        /// A pointer.
+        ptr: Expr,
+        /// Number of bytes; `uint64`.
+        len: Expr,
+    },
+    /// `has_key(@m, k)`: [`Type::Bool`].
+    HasKey {
+        /// The map.
+        map: MapId,
+        /// The key.
+        key: Expr,
+    },
+    /// `delete(@m, k)`: [`Type::Bool`], whether there was such an entry.
+    Delete {
+        /// The map.
+        map: MapId,
+        /// Absent for a scalar map: its value becomes zero.
+        key: Option<Expr>,
+    },
+    /// `len(@m)`: number of entries; `uint64`.
+    MapLen(MapId),
+    /// `len(s)` of a string: bytes before the NUL; `uint64`.
+    StrLen(Expr),
+    /// `strncmp(a, b, n)`: 0 if the first `n` bytes are the same; `uint64`.
+    Strncmp {
+        /// A string.
+        left: Expr,
+        /// A string.
+        right: Expr,
+        /// Number of bytes.
+        len: u64,
+    },
+    /// `strcontains(s, t)`: [`Type::Bool`].
+    StrContains {
+        /// A string.
+        haystack: Expr,
+        /// A string.
+        needle: Expr,
+    },
+    /// `bswap(n)`: bytes in reverse; of the type of the expression.
+    Bswap(Expr),
+    /// `strftime(fmt, ns)`: [`Type::Timestamp`].
+    Strftime(Expr),
+    /// `ksym(a)`, `usym(a)`, `cgroup_path(id)`, `strerror(n)`, `username` of an id: the operand,
+    /// marked with the type of the expression.
+    Mark(Expr),
+    /// `ntop(a)`: an address of 4 or 16 bytes, or an integer in network order; [`Type::Inet`].
+    Ntop {
+        /// Address family, `AF_INET` or `AF_INET6`; absent: by the size.
+        family: Option<Expr>,
+        /// The address.
+        addr: Expr,
+    },
+    /// `macaddr(a)`: [`Type::Mac`].
+    MacAddr(Expr),
+    /// `kstack(...)`, `ustack(...)`, by the type of the expression.
+    Stack,
+    /// `reg("name")`: the register at this offset of the context; `uint64`.
+    Register {
+        /// Bytes.
+        offset: u32,
+    },
+}
