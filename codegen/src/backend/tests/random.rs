@@ -321,8 +321,8 @@ pub(super) fn function(random: &mut Random) -> Function {
     builder.switch_to_block(entry);
     let pool = builder.block_params(entry).to_vec();
     let address = builder.ins().stack_addr(types::I64, slot, 0);
-    for n in 0..4 {
-        builder.ins().store(MemFlagsData::new(), pool[n], address, 8 * n as i32);
+    for (n, value) in pool.iter().take(4).enumerate() {
+        builder.ins().store(MemFlagsData::new(), *value, address, 8 * n as i32);
     }
     let mut generator = Generator { random, builder, slot, pool };
     for _ in 0..1 + generator.random.below(5) {
