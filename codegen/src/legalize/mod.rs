@@ -1,6 +1,6 @@
 //! Stage `legalize`: replaces, in place, the operations that eBPF lacks by ones that it has.
 //!
-//! Runs after the optimizer, whose rules introduce some of them. [`expansion`] is the whole table.
+//! Runs after the optimizer, whose rules introduce some of them. `expansion` is the whole table.
 
 mod bits;
 mod control;

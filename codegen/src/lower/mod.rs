@@ -1,7 +1,7 @@
 //! Stage `lower`: typed program to Cranelift IR and plan.
 //!
 //! A value is either a scalar, held as an `i64` extended from its type, or memory of the
-//! program's own ([`mem::Place`]). Values too large for a register are built where they are
+//! program's own (`mem::Place`). Values too large for a register are built where they are
 //! needed: in the ring buffer record, the map key or the variable that they end up in.
 
 mod action;

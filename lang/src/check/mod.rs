@@ -3,7 +3,7 @@
 //! Types are found by going over the whole script again and again: each pass types and builds
 //! every expression with what is known of maps and variables so far, and what it learns (first
 //! assignments, wider ones) counts for the next. When a pass learns nothing, what it built is
-//! the program. What is not known yet in a pass is skipped ([`Stop::Unknown`]); if it is
+//! the program. What is not known yet in a pass is skipped (`Stop::Unknown`); if it is
 //! still unknown when nothing more can be learnt, that is an error.
 //!
 //! | file        | part                                                            |

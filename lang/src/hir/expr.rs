@@ -199,7 +199,7 @@ pub enum Builtin {
     Func,
     /// Address of the instruction that the probe is on; prints as a symbol.
     InstructionPointer,
-    /// The context itself; a pointer to nothing in [`Space::Own`].
+    /// The context itself; a pointer to nothing in [`Space::Own`](super::Space::Own).
     Context,
 }
 

@@ -57,7 +57,7 @@ pub enum StmtKind {
     },
     /// Two ways.
     If {
-        /// [`Type::Bool`].
+        /// [`Type::Bool`](super::Type::Bool).
         cond: Expr,
         /// If true.
         then: Vec<Stmt>,
@@ -66,7 +66,7 @@ pub enum StmtKind {
     },
     /// `while`.
     While {
-        /// [`Type::Bool`].
+        /// [`Type::Bool`](super::Type::Bool).
         cond: Expr,
         /// The body.
         body: Vec<Stmt>,

@@ -75,7 +75,7 @@ pub enum Type {
     Probe,
     /// The number of a probe; prints as its function.
     Func,
-    /// The value of an aggregating map. Only as [`Map::value`].
+    /// The value of an aggregating map. Only as [`Map::value`](super::Map::value).
     Aggregate(Aggregate),
     /// No value.
     Void,
@@ -235,7 +235,7 @@ impl Type {
     }
 
     /// The integer that a scalar is held as; `None` if the type is no scalar. Enums answer
-    /// `int64`: their own integer is in [`Program::enums`].
+    /// `int64`: their own integer is in [`Program::enums`](super::Program::enums).
     pub const fn as_int(&self) -> Option<Int> {
         match self {
             Type::Int(int) => Some(*int),

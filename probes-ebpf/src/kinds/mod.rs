@@ -58,7 +58,7 @@ pub enum ProgramType {
 /// What the context pointer of a program points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Context {
-    /// `struct pt_regs`: see [`KindSpec::argument`].
+    /// `struct pt_regs`: see [`argument_offset`].
     Registers,
     /// The record of the tracepoint's format file; the first 8 bytes may not be read.
     TracepointRecord,
