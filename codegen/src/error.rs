@@ -40,14 +40,6 @@ pub enum Error {
         /// Most instructions of a program (`BPF_COMPLEXITY_LIMIT_INSNS` of linux/bpf.h).
         limit: usize,
     },
-    /// Variables that a loop shares with its block take too much stack.
-    #[error("the variables that a loop's body uses take {bytes} bytes; there are {limit}")]
-    SharedLimit {
-        /// Bytes needed.
-        bytes: u32,
-        /// Bytes there are.
-        limit: u32,
-    },
     /// The object cannot be written.
     #[error(transparent)]
     Write(#[from] crate::elf::Error),

@@ -25,7 +25,8 @@ fn program(kind: ProbeKind, target: plan::Target, maps: Vec<Map>, body: Vec<Stmt
 fn listing(program: &Program) -> String {
     let mut sources = Sources::default();
     sources.add("test", "xdp:lo { @ = count(); }");
-    let lowered = rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE).expect("a stage that works");
+    let lowered = rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE)
+        .expect("a stage that works");
     let optimized = lowered.optimize().expect("a stage that works");
     let selected = optimized.select().expect("a stage that works");
     let text = selected.dump();

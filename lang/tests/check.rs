@@ -139,7 +139,7 @@ fn strings_are_read_from_where_they_are() {
         ),
         [
             "print str((int8 *)arg1) as string[1024]: string[1024]",
-            "print str.kernel((int8 *)arg1) as string[16]: string[16]",
+            "print str.kernel((int8 *)arg1, 15) as string[15]: string[15]",
             "print \"lit\": string[4]",
         ]
     );

@@ -25,8 +25,10 @@ const RETURNED: u32 = 8;
 const RESULT: u32 = 16;
 /// Offset of the first variable.
 const VARIABLES: u32 = 24;
-/// Most bytes of shared memory.
-const SHARED_LIMIT: u32 = 192;
+/// Most bytes of shared memory on the stack; what is beyond lives in scratch memory.
+const SHARED_STACK: u32 = 160;
+/// Largest shared variable on the stack, in bytes.
+const SHARED_VARIABLE: u32 = 64;
 /// Ranges of constants up to this many rounds are loops of the program itself.
 const INLINE_ROUNDS: i64 = 64;
 
@@ -34,8 +36,17 @@ const INLINE_ROUNDS: i64 = 64;
 #[derive(Clone)]
 pub(super) struct Shared {
     place: Place,
-    /// Offsets of the variables in it.
-    offsets: Vec<(LocalId, u32)>,
+    /// Where the variables are.
+    variables: Vec<(LocalId, Where)>,
+}
+
+/// Where a shared variable is.
+#[derive(Clone, Copy)]
+enum Where {
+    /// At this offset of the shared memory.
+    Stack(u32),
+    /// At this offset of the program's scratch memory.
+    Scratch(u32),
 }
 
 impl<'p> FnBuilder<'_, '_, 'p> {
@@ -46,30 +57,36 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         if !callbacks_mention(&block.body, false, &mut mentioned) {
             return Ok(());
         }
-        let mut offsets = Vec::new();
+        let mut variables = Vec::new();
         let mut end = VARIABLES;
         for id in mentioned {
             let Some(local) = block.locals.get(id.index()) else { continue };
-            let size = self.unit.layout(&local.ty).size();
             let slack = if local.ty.is_scalar() { 0 } else { SLACK };
-            offsets.push((id, end));
-            end += (size + slack).next_multiple_of(8);
-        }
-        if end > SHARED_LIMIT {
-            return Err(Error::SharedLimit { bytes: end, limit: SHARED_LIMIT });
+            let size = (self.unit.layout(&local.ty).size() + slack).next_multiple_of(8);
+            if size > SHARED_VARIABLE || end + size > SHARED_STACK {
+                variables.push((id, Where::Scratch(self.scratch(size)?.offset)));
+            } else {
+                variables.push((id, Where::Stack(end)));
+                end += size;
+            }
         }
         let place = self.shared_memory(end);
         self.zero(place, end)?;
         let ctx = self.ctx;
         self.store(place.plus(CONTEXT), 8, ctx);
-        self.use_shared(Shared { place, offsets });
+        self.use_shared(Shared { place, variables });
         Ok(())
     }
 
+    /// Makes variables mean their shared places; scratch memory has been looked up by now.
     fn use_shared(&mut self, shared: Shared) {
-        for (id, offset) in &shared.offsets {
+        for (id, at) in &shared.variables {
+            let place = match *at {
+                Where::Stack(offset) => shared.place.plus(offset),
+                Where::Scratch(offset) => self.scratch_place(offset),
+            };
             if let Some(slot) = self.locals.get_mut(id.index()) {
-                *slot = Some(Storage::Memory(shared.place.plus(*offset)));
+                *slot = Some(Storage::Memory(place));
             }
         }
         self.shared = Some(shared);
@@ -131,18 +148,15 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let int = self.int_of(&start.ty)?;
         let first = self.scalar(start)?;
         let last = self.scalar(end)?;
-        let variable = match self.local(local)? {
-            Storage::Memory(place) => place,
-            Storage::Register(_) => return Err(self.bug("a shared variable in a register")),
-        };
+        let variable = self.shared_variable(local)?;
         // The variable counts on in shared memory; the body works on a copy of its own, since
         // assignments to it do not change the number of rounds.
         self.store(variable, u32::from(int.size), first);
         let callback = self.callback(2, body, move |f, _| {
-            let now = f.load(variable_of(f, local)?, int);
+            let place = f.shared_variable(local)?;
+            let now = f.load(place, int);
             let next = f.b.ins().iadd_imm_s(now, 1);
             let next = f.fit(next, int);
-            let place = variable_of(f, local)?;
             f.store(place, u32::from(int.size), next);
             let copy = f.b.declare_var(I64);
             f.b.def_var(copy, now);
@@ -231,11 +245,11 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let Some(&memory) = values.last() else {
             return Err(inner.bug("a callback without parameters"));
         };
-        inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
         inner.ctx = inner.load(Place::pointer(memory).plus(CONTEXT), Int::U64);
         if self.memory.has_scratch() {
             inner.look_up_scratch()?;
         }
+        inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
         begin(&mut inner, &values)?;
         inner.stmts(body)?;
         let go_on = inner.iconst(0);
@@ -244,6 +258,14 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         self.uses_cookie |= inner.uses_cookie;
         inner.finish()?;
         Ok(self.unit.add_function(Function { name, role: Role::Subprogram, ir }))
+    }
+
+    /// Where a loop's variable is.
+    fn shared_variable(&mut self, local: LocalId) -> Result<Place, Error> {
+        match self.local(local)? {
+            Storage::Memory(place) => Ok(place),
+            Storage::Register(_) => Err(self.bug("a shared variable in a register")),
+        }
     }
 
     fn shared_address(&mut self) -> Result<Value, Error> {
@@ -279,17 +301,6 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             Ok(())
         })
     }
-}
-
-/// Where a shared variable is.
-fn variable_of(f: &FnBuilder<'_, '_, '_>, local: LocalId) -> Result<Place, Error> {
-    let shared = f.shared.as_ref();
-    shared
-        .and_then(|s| {
-            let (_, offset) = s.offsets.iter().find(|(id, _)| *id == local)?;
-            Some(s.place.plus(*offset))
-        })
-        .ok_or_else(|| f.bug("a loop variable that is not shared"))
 }
 
 /// Whether a range is left to the kernel: its rounds are not known, or many.

@@ -195,10 +195,16 @@ impl FnBuilder<'_, '_, '_> {
         )))
     }
 
-    fn scratch(&mut self, size: u32) -> Result<Place, Error> {
+    /// Memory in the program's entry of the scratch map.
+    pub(super) fn scratch(&mut self, size: u32) -> Result<Place, Error> {
         let offset = self.memory.scratch_used;
         self.memory.scratch_used = offset + size.next_multiple_of(8);
         self.memory.scratch_high = self.memory.scratch_high.max(self.memory.scratch_used);
+        Ok(self.scratch_place(offset))
+    }
+
+    /// The place at an offset of the program's entry of the scratch map.
+    pub(super) fn scratch_place(&mut self, offset: u32) -> Place {
         let pointer = match self.memory.scratch {
             Some(pointer) => pointer,
             None => {
@@ -207,7 +213,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.iconst(0)
             }
         };
-        Ok(Place { base: Base::Pointer(pointer), offset })
+        Place { base: Base::Pointer(pointer), offset }
     }
 
     /// Address of a place.

@@ -345,8 +345,7 @@ impl FnBuilder<'_, '_, '_> {
                     None => self.read_string(to, size, address, space, tail),
                     Some(len) => {
                         let len = self.scalar(len)?;
-                        let count = self.b.ins().iadd_imm_s(len, 1);
-                        let count = self.at_most(count, string_capacity(size))?;
+                        let count = self.at_most(len, size)?;
                         self.read_string_of(to, size, count, address, space, tail)
                     }
                 }

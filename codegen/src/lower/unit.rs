@@ -53,6 +53,8 @@ pub(super) struct UnitBuilder<'a> {
     sources: &'a Sources,
     unit: Unit,
     own_maps: HashMap<OwnMap, u32>,
+    /// Number of callbacks named in the program at hand.
+    callbacks: u32,
     strings: HashMap<Vec<u8>, u32>,
     spans: HashMap<LineSpan, u32>,
     globals: HashMap<&'static str, u32>,
@@ -96,6 +98,7 @@ impl<'a> UnitBuilder<'a> {
                 spans: Vec::new(),
             },
             own_maps: HashMap::new(),
+            callbacks: 0,
             strings: HashMap::new(),
             spans: HashMap::new(),
             globals: HashMap::new(),
@@ -148,10 +151,12 @@ impl<'a> UnitBuilder<'a> {
         });
         let mark =
             Mark { actions: self.unit.plan.actions.len(), functions: self.unit.functions.len() };
+        self.callbacks = 0;
         let mut done = FnBuilder::build(self, index, &symbol, block, false)?;
         if done.wants_scratch {
             self.unit.plan.actions.truncate(mark.actions);
             self.unit.functions.truncate(mark.functions);
+            self.callbacks = 0;
             done = FnBuilder::build(self, index, &symbol, block, true)?;
         }
         if let Some(program) = self.unit.plan.programs.last_mut() {
@@ -293,8 +298,9 @@ impl<'a> UnitBuilder<'a> {
     }
 
     /// A name for a callback of a program that no other has.
-    pub(super) fn callback_name(&self, program: u32) -> String {
-        format!("loop_{}_{}", program + 1, self.subprograms().count() + 1)
+    pub(super) fn callback_name(&mut self, program: u32) -> String {
+        self.callbacks += 1;
+        format!("loop_{}_{}", program + 1, self.callbacks)
     }
 
     fn subprograms(&self) -> impl Iterator<Item = &Function> {

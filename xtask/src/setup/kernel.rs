@@ -93,7 +93,8 @@ impl Kernel {
         for (order, (name, content)) in wanted.iter().enumerate() {
             std::fs::write(folder.join(format!("modules/{order:02}-{name}.ko")), content)?;
         }
-        let image = find(&root.join("boot"), &|path| file_name(path).starts_with("vmlinuz-"))?
+        // /boot/vmlinuz-VERSION, or /usr/lib/modules/VERSION/vmlinuz in newer packages.
+        let image = find(&root, &|path| file_name(path).starts_with("vmlinuz"))?
             .into_iter()
             .next()
             .with_context(|| format!("no vmlinuz in the packages of Linux {self}"))?;

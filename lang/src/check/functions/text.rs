@@ -39,7 +39,10 @@ fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let (size, len) = match call.args.get(1) {
         None => (limit, None),
         Some(arg) => match super::super::fold::int_literal(arg) {
-            Some(_) => (literal_size(checker, arg, limit)?, None),
+            Some(_) => {
+                let size = literal_size(checker, arg, limit)?;
+                (size, Some(number(u64::from(size), arg.span).expr))
+            }
             None => (limit, Some(checker.uint64(arg, "str")?)),
         },
     };
@@ -68,7 +71,7 @@ fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 /// Bytes of a string of a literal length, its NUL included.
 fn literal_size(checker: &mut Checker<'_>, arg: &ast::Expr, limit: u32) -> Typed<u32> {
     let n = checker.literal_number("str", arg)?;
-    match u32::try_from(n).ok().and_then(|n| n.checked_add(1)).filter(|n| *n <= limit) {
+    match u32::try_from(n).ok().map(|n| n.max(1)).filter(|n| *n <= limit) {
         Some(size) => Ok(size),
         None => {
             checker.warn(
