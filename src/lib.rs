@@ -109,10 +109,8 @@ fn list_script(
 ) -> Result<ExitCode> {
     let flags = &invocation.flags;
     let (name, text) = match source::read(input)? {
-        Program::Object(elf) => {
-            for probe in rbtrace_runtime::read_object(&elf)?.plan.probes {
-                writeln!(out, "{}", probe.name)?;
-            }
+        Program::Object { name, elf } => {
+            list::object(&source::object(&name, &elf)?, out)?;
             out.flush()?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use rbtrace_lang::catalog::Catalog;
 use rbtrace_lang::resolve::Resolved;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
-use rbtrace_probes_ebpf::plan::Target;
+use rbtrace_probes_ebpf::plan::{Object, Target};
 
 use crate::catalog::{Machine, format, glob};
 
@@ -199,6 +199,16 @@ pub fn script(
                 tracepoint(category, name, machine, fields, out)?
             }
             _ => writeln!(out, "{}", probe.name)?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the probes of an object, `BEGIN` and `END` left out.
+pub fn object(object: &Object, out: &mut dyn Write) -> io::Result<()> {
+    for probe in &object.plan.probes {
+        if !matches!(probe.target, Target::Begin | Target::End) {
+            writeln!(out, "{}", probe.name)?;
         }
     }
     Ok(())

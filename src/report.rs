@@ -65,8 +65,12 @@ fn rejection(rejected: &Rejected, sources: &Sources, loudness: Loudness) -> Stri
     let mut diagnostic = Diagnostic::error("verifier", place(rejected, sources), message)
         .label(rejected.reason.clone())
         .help("this is a bug in rbtrace, not in the script: please report both, with the output of -v");
-    if rejected.line.is_none() {
+    // An object comes without the text of its script.
+    if rejected.line.is_none() || sources.get(0).is_none() {
         diagnostic.labels.clear();
+        if let Some(line) = &rejected.source_line {
+            diagnostic = diagnostic.note(format!("the script's line: {line}"));
+        }
         diagnostic = diagnostic.note(format!("program {}: {}", rejected.program, rejected.reason));
     }
     let mut text = render::text(&[diagnostic], sources, style::on_stderr());
@@ -124,5 +128,7 @@ mod tests {
         assert!(rejection(&rejected, &sources, loud).contains("0: (95) exit"));
         let nowhere = Rejected { line: Some(77), ..rejected };
         rejection(&nowhere, &sources, loud);
+        let text = rejection(&nowhere, &Sources::default(), Loudness::default());
+        assert!(text.contains("begin_1: R0 !read_ok"), "{text}");
     }
 }

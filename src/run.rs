@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +16,7 @@ use rbtrace_runtime::event::{Event, Lost};
 use rbtrace_runtime::features::target_profile;
 use rbtrace_runtime::session::AttachReport;
 use rbtrace_runtime::sink::Sink;
-use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId, read_object};
+use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId};
 
 use crate::catalog::Machine;
 use crate::cli::{Cli, Input, Invocation, Stage};
@@ -50,8 +51,7 @@ pub fn run(
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &flags.emit_elf {
-        fs::write(path, &object.elf).with_context(|| format!("cannot write {}", path.display()))?;
-        return Ok(ExitCode::SUCCESS);
+        return write_object(path, &object.elf);
     }
     let missing = privileges::missing(object.plan.programs.iter().map(|program| program.kind));
     if !missing.is_empty() {
@@ -65,6 +65,16 @@ pub fn run(
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Writes an object to a file; `-` is standard output.
+fn write_object(path: &Path, elf: &[u8]) -> Result<ExitCode> {
+    if path == Path::new("-") {
+        io::stdout().lock().write_all(elf)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    fs::write(path, elf).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How much the flags want to be said.
@@ -86,7 +96,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
         bail!("there is no process {pid}");
     }
     let cpid = child.map(Child::pid);
-    Ok(Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone()))
+    let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone());
+    Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 
 /// The object of the input, compiled if need be. `None`: it was wrong, which has been said.
@@ -98,8 +109,14 @@ fn object(
     sources: &mut Sources,
 ) -> Result<Option<Object>> {
     let (name, text) = match program {
-        Program::Object(elf) => {
-            let object = read_object(&elf)?;
+        Program::Object { name, elf } => {
+            if !params.is_empty() {
+                bail!("{}", source::no_params(&name));
+            }
+            let object = source::object(&name, &elf)?;
+            if !invocation.flags.stages.is_empty() && !invocation.prints(Stage::Elf) {
+                bail!("{name} is compiled already: -d elf shows it, the other stages are gone");
+            }
             if invocation.prints(Stage::Elf) {
                 let text = rbtrace_codegen::elf::dump::dump(&object.elf)?;
                 print_stage(&invocation.flags, Stage::Elf, &text);
@@ -128,7 +145,7 @@ fn object(
         Err(failure) => {
             eprint!("{}", report::failure(&failure, sources, loudness(flags)));
             let missing = privileges::missing([ProbeKind::Tracepoint]);
-            if !missing.is_empty() {
+            if !missing.is_empty() && is_about_this_machine(&failure) {
                 eprintln!(
                     "note: {}; what cannot be read without may be the reason",
                     privileges::sentence(&missing)
@@ -136,6 +153,24 @@ fn object(
             }
             Ok(None)
         }
+    }
+}
+
+/// Whether a failure may come of what could not be read of this machine.
+fn is_about_this_machine(failure: &compile::Failure) -> bool {
+    const CODES: &[&str] = &[
+        "no-format",
+        "no-match",
+        "no-probe-list",
+        "unknown-binary",
+        "unknown-kernel-function",
+        "unknown-symbol",
+        "unknown-tracepoint",
+        "unknown-user-function",
+    ];
+    match failure {
+        compile::Failure::Script(all) => all.iter().any(|d| CODES.contains(&d.code)),
+        compile::Failure::Codegen(_) => false,
     }
 }
 

@@ -5,12 +5,16 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use rbtrace_lang::diag::suggest;
+use rbtrace_probes_ebpf::plan::Object;
+use rbtrace_runtime::read_object;
 
 use crate::cli::Input;
 
 /// Most bytes that are read of a file: objects are far smaller, scripts smaller still.
 const MOST: u64 = 64 << 20;
 const ELF_MAGIC: &[u8] = b"\x7fELF";
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +27,12 @@ pub enum Program {
         text: String,
     },
     /// An ELF file.
-    Object(Vec<u8>),
+    Object {
+        /// Its name in messages.
+        name: String,
+        /// Its content.
+        elf: Vec<u8>,
+    },
 }
 
 /// Reads the input.
@@ -42,12 +51,26 @@ pub fn read(input: &Input) -> Result<Program> {
     }
 }
 
+/// Reads what is to be an object that rbtrace wrote.
+pub fn object(name: &str, elf: &[u8]) -> Result<Object> {
+    read_object(elf).with_context(|| format!("cannot use {name}"))
+}
+
+/// Says that an object takes no parameters.
+pub fn no_params(name: &str) -> String {
+    format!("{name} takes no parameters: those of its script were set when it was compiled")
+}
+
 fn cannot_open(path: &Path) -> String {
-    let mut message = format!("cannot open {}", path.display());
+    let name = path.display().to_string();
+    let mut message = format!("cannot open {name}");
     // A word without a slash or a dot was perhaps meant to be one of these.
-    if path.components().count() == 1 && path.extension().is_none() {
-        let names: Vec<&str> = crate::scripts::ALL.iter().map(|script| script.name).collect();
-        message.push_str(&format!(" (the built-in scripts are {})", names.join(", ")));
+    if !name.contains('/') && path.extension().is_none() {
+        let names = || crate::scripts::ALL.iter().map(|script| script.name);
+        let hint = suggest::did_you_mean(&name, names()).unwrap_or_else(|| {
+            format!("the built-in scripts are {}", names().collect::<Vec<_>>().join(", "))
+        });
+        message.push_str(&format!(" ({hint})"));
     }
     message
 }
@@ -63,10 +86,16 @@ fn bytes(from: impl Read, name: &str) -> Result<Vec<u8>> {
 
 fn program(name: &str, bytes: Vec<u8>) -> Result<Program> {
     if bytes.starts_with(ELF_MAGIC) {
-        return Ok(Program::Object(bytes));
+        return Ok(Program::Object { name: name.into(), elf: bytes });
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Program::Script { name: name.into(), text }),
+        Ok(mut text) => {
+            // Some editors put it before what they write.
+            if text.starts_with(BYTE_ORDER_MARK) {
+                text.remove(0);
+            }
+            Ok(Program::Script { name: name.into(), text })
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             bail!("{name} is no script: byte {at} is not part of UTF-8 text")
@@ -82,8 +111,12 @@ mod tests {
     fn tells_scripts_from_objects_and_from_neither() {
         let text = Program::Script { name: "x".into(), text: "é".into() };
         assert_eq!(program("x", "é".into()).expect("a script"), text);
+        assert_eq!(program("x", "\u{feff}é".into()).expect("a script"), text);
         let elf = b"\x7fELF\x02".to_vec();
-        assert_eq!(program("x", elf.clone()).expect("an object"), Program::Object(elf));
+        assert_eq!(
+            program("x", elf.clone()).expect("an object"),
+            Program::Object { name: "x".into(), elf }
+        );
         let error = program("x", vec![b'a', 0xff]).expect_err("not UTF-8").to_string();
         assert!(error.contains("byte 1"), "{error}");
     }

@@ -126,6 +126,22 @@ fn an_object_can_be_written_and_read() {
     assert!(out(&dump).contains(".rbtrace.plan"), "{}", err(&dump));
     assert_eq!(out(&dump), out(&rbtrace(&["-d", "elf", "-e", HELLO])));
     assert!(listed.status.success());
+    assert_eq!(out(&listed), "", "BEGIN is not listed, as for scripts");
+}
+
+#[test]
+fn an_object_is_used_as_it_was_compiled() {
+    let path = temporary("fixed.o");
+    let written = rbtrace(&["--emit-elf", "-", "-e", HELLO]);
+    assert!(written.status.success(), "{}", err(&written));
+    std::fs::write(&path, &written.stdout).expect("a temporary file");
+    let with_params = rbtrace(&[&path, "foo"]);
+    let stage = rbtrace(&["-d", "bpf", &path]);
+    let own = rbtrace(&[env!("CARGO_BIN_EXE_rbtrace")]);
+    let _ = std::fs::remove_file(&path);
+    fails(&with_params, &["fixed.o takes no parameters"]);
+    fails(&stage, &["fixed.o", "-d elf"]);
+    fails(&own, &["cannot use", "rbtrace"]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub trait Catalog {
 
     /// The process that `-c` started.
     fn cpid(&self) -> Option<u32>;
+
+    /// Path of the program of the process that [`Catalog::pid`] names.
+    fn program(&self) -> Option<String> {
+        self.pid().map(|pid| format!("/proc/{pid}/exe"))
+    }
 }
 
 /// Types that live outside the script.

@@ -25,6 +25,8 @@ pub struct Source {
     pub name: String,
     /// The text.
     pub text: String,
+    /// First byte of every line.
+    lines: Vec<u32>,
 }
 
 /// A line and a column, both from 1; columns count characters.
@@ -42,10 +44,21 @@ pub struct Sources {
     files: Vec<Source>,
 }
 
+impl Source {
+    /// Number of the line that a byte is on, from 0, and the line's first byte.
+    fn line_of(&self, at: u32) -> (usize, u32) {
+        let index = self.lines.partition_point(|start| *start <= at).saturating_sub(1);
+        (index, self.lines.get(index).copied().unwrap_or(0))
+    }
+}
+
 impl Sources {
     /// Adds a file and returns its index.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        self.files.push(Source { name: name.into(), text: text.into() });
+        let text = text.into();
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(at, _)| at as u32 + 1)).collect();
+        self.files.push(Source { name: name.into(), text, lines });
         self.files.len() as u32 - 1
     }
 
@@ -61,27 +74,27 @@ impl Sources {
             .unwrap_or_default()
     }
 
-    /// Line and column of the first byte of a span.
+    /// Number of the line on which a span begins, from 1.
+    pub fn line(&self, span: Span) -> u32 {
+        self.get(span.file).map_or(1, |s| s.line_of(span.start).0 as u32 + 1)
+    }
+
+    /// Line and column of the first byte of a span. The column is looked for from the start of
+    /// the line: mind long lines.
     pub fn line_column(&self, span: Span) -> LineColumn {
-        let before = self.text(Span { start: 0, end: span.start, file: span.file });
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        LineColumn {
-            line: before.matches('\n').count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
-        }
+        let Some(source) = self.get(span.file) else { return LineColumn { line: 1, column: 1 } };
+        let (index, start) = source.line_of(span.start);
+        let before = self.text(Span { start, end: span.start, file: span.file });
+        LineColumn { line: index as u32 + 1, column: before.chars().count() as u32 + 1 }
     }
 
     /// The whole line on which a span begins, without its end of line.
     pub fn line_text(&self, span: Span) -> &str {
         let Some(source) = self.get(span.file) else { return "" };
-        let at = (span.start as usize).min(source.text.len());
-        let start =
-            source.text.as_bytes()[..at].iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        let end = source.text.as_bytes()[at..]
-            .iter()
-            .position(|&b| b == b'\n')
-            .map_or(source.text.len(), |i| at + i);
-        source.text.get(start..end).unwrap_or_default()
+        let (index, start) = source.line_of(span.start);
+        let next = source.lines.get(index + 1).map(|next| next - 1);
+        let end = next.unwrap_or(source.text.len() as u32);
+        self.text(Span { start, end, file: span.file })
     }
 }
 

@@ -22,11 +22,11 @@ pub enum Error {
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
     /// The process lacks a capability.
-    #[error("{doing} needs {capability}: run as root, or grant it to this program")]
+    #[error("cannot {doing} without {capability}: run as root, or grant it to this program")]
     MissingCapability {
         /// Name as in capabilities(7).
         capability: &'static str,
-        /// What it is needed for.
+        /// What it is needed for: an infinitive.
         doing: String,
     },
     /// The verifier refused a program: a bug of the compiler.

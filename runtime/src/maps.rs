@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aya::maps::MapData;
 use aya_obj::EbpfSectionKind;
@@ -36,6 +37,8 @@ pub(crate) struct LoadedMap {
     key: usize,
     value: usize,
     cpus: usize,
+    /// The last that was done to all of it was `zero()`.
+    zeroed: AtomicBool,
 }
 
 /// Maps of an object that is being loaded.
@@ -140,7 +143,7 @@ fn create(
     let name = crate::load::kernel_name(&plan.symbol);
     let name = name.to_string_lossy();
     let data = create_data(definition, &name, btf).map_err(|e| refused(&plan, e))?;
-    let map = LoadedMap { plan, data, key, value, cpus };
+    let map = LoadedMap { plan, data, key, value, cpus, zeroed: AtomicBool::new(false) };
     if !contents.is_empty() {
         map.raw()
             .update(&0u32.to_ne_bytes(), &contents, 0)
@@ -173,7 +176,7 @@ fn refused(plan: &MapPlan, error: io::Error) -> Error {
         let since = Some(RING_SINCE);
         return Unsupported { feature: "ring buffer", since, config: None, hint: None }.into();
     }
-    Error::privileged(format!("creating map {}", plan.name), Need::Bpf, error)
+    Error::privileged(format!("create map {}", plan.name), Need::Bpf, error)
 }
 
 /// Creates the map, without BTF of key and value if the kernel wants none of it.
@@ -278,8 +281,9 @@ impl LoadedMap {
 
     /// Removes every entry; in an array, sets every value to 0.
     pub fn clear(&self) -> io::Result<()> {
+        self.zeroed.store(false, Relaxed);
         if matches!(self.plan.kind, MapKind::Array | MapKind::PerCpuArray) {
-            return self.zero();
+            return self.overwrite();
         }
         for entry in self.entries()? {
             match self.raw().delete(&entry.key) {
@@ -292,6 +296,16 @@ impl LoadedMap {
 
     /// Sets every value to 0.
     pub fn zero(&self) -> io::Result<()> {
+        self.zeroed.store(true, Relaxed);
+        self.overwrite()
+    }
+
+    /// Whether the script set every value to 0, which in an array is not seen from the values.
+    pub fn zeroed(&self) -> bool {
+        self.zeroed.load(Relaxed)
+    }
+
+    fn overwrite(&self) -> io::Result<()> {
         let zeros = vec![0u8; self.value];
         for entry in self.entries()? {
             match self.raw().update(&entry.key, &zeros, EXIST) {

@@ -7,6 +7,8 @@ pub struct MapSnapshot {
     pub map: u32,
     /// In any order.
     pub entries: Vec<RawEntry>,
+    /// The script called `zero()`, so that values of 0 were written on purpose.
+    pub zeroed: bool,
 }
 
 /// An entry as the kernel has it.

@@ -18,6 +18,9 @@ use crate::features::{Need, missing_capability};
 /// Where distributions mount it.
 const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
+/// The category that describes records of ftrace itself: nothing can be attached to them.
+const RECORDS: &str = "ftrace";
+
 /// An opened tracing filesystem.
 #[derive(Debug)]
 pub struct Tracefs {
@@ -69,17 +72,24 @@ impl Tracefs {
 
     /// Categories of tracepoints, sorted.
     pub fn categories(&self) -> Result<Vec<String>, Error> {
-        folders(&self.root.join("events")).map_err(Error::system("list tracepoints"))
+        let mut all =
+            folders(&self.root.join("events")).map_err(Error::system("list tracepoints"))?;
+        all.retain(|category| category != RECORDS);
+        Ok(all)
     }
 
     /// Tracepoints of a category, sorted; none if there is no such category.
     pub fn events(&self, category: &str) -> Vec<String> {
+        if category == RECORDS {
+            return Vec::new();
+        }
         folders(&self.root.join("events").join(category)).unwrap_or_default()
     }
 
     /// Whether a tracepoint exists.
     pub fn has(&self, category: &str, name: &str) -> bool {
         is_plain(category)
+            && category != RECORDS
             && is_plain(name)
             && self.root.join("events").join(category).join(name).join("id").exists()
     }
@@ -120,7 +130,7 @@ fn detached_mount() -> rustix::io::Result<OwnedFd> {
 }
 
 fn explain(error: rustix::io::Errno) -> Error {
-    let doing = "mounting tracefs";
+    let doing = "mount tracefs";
     if error == rustix::io::Errno::NODEV {
         return Unsupported {
             feature: "tracefs",
@@ -132,7 +142,7 @@ fn explain(error: rustix::io::Errno) -> Error {
     }
     match missing_capability(Need::Mount) {
         Some(capability) => Error::MissingCapability { capability, doing: doing.into() },
-        None => Error::System { doing: "mount tracefs".into(), source: error.into() },
+        None => Error::System { doing: doing.into(), source: error.into() },
     }
 }
 

@@ -326,7 +326,7 @@ impl Unit {
         let map = self.map(index)?;
         let entries =
             map.entries().map_err(Error::system(format!("read map {}", map.plan.name)))?;
-        Ok(MapSnapshot { map: index, entries })
+        Ok(MapSnapshot { map: index, entries, zeroed: map.zeroed() })
     }
 
     /// Prints a map: all of it, or the `top` largest entries.

@@ -1,7 +1,8 @@
 //! Programs and libraries: finding them by path, by pattern and by name.
 
+use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rbtrace_runtime::symbols::{find_binary, path_in_process};
@@ -34,10 +35,20 @@ fn paths(pattern: &str, pid: Option<u32>) -> Vec<String> {
         _ => vec![rooted],
     };
     found.retain(|path| path.is_file());
-    let mut paths: Vec<String> =
-        found.into_iter().filter_map(|path| path.into_os_string().into_string().ok()).collect();
-    paths.sort_unstable();
-    paths
+    found.sort_unstable();
+    once_each(found)
+}
+
+/// The paths, sorted, without further names of the same file: its events must not count twice.
+fn once_each(paths: Vec<PathBuf>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut once: Vec<String> = paths
+        .into_iter()
+        .filter(|path| fs::metadata(path).is_ok_and(|m| seen.insert((m.dev(), m.ino()))))
+        .filter_map(|path| path.into_os_string().into_string().ok())
+        .collect();
+    once.sort_unstable();
+    once
 }
 
 /// Expands a pattern of paths, one directory after the other.
@@ -68,15 +79,11 @@ fn entries(directory: &Path, pattern: &str) -> Vec<PathBuf> {
 /// Programs in `PATH` that match a pattern.
 fn in_path(pattern: &str) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut programs: Vec<String> = std::env::split_paths(&path)
+    let programs = std::env::split_paths(&path)
         .filter(|directory| directory.is_absolute())
         .flat_map(|directory| entries(&directory, pattern))
-        .filter(|path| is_program(path))
-        .filter_map(|path| path.into_os_string().into_string().ok())
-        .collect();
-    programs.sort_unstable();
-    programs.dedup();
-    programs
+        .filter(|path| is_program(path));
+    once_each(programs.collect())
 }
 
 fn is_program(path: &Path) -> bool {
@@ -112,6 +119,9 @@ mod tests {
         assert_eq!(find("/b?n/s[h]", None), ["/bin/sh"]);
         assert!(find("sh", None).first().is_some_and(|path| path.ends_with("/sh")));
         assert!(find("/no/such/*", None).is_empty());
+        // A link to a directory gives its files a second name.
+        let (one, both) = (find("/proc/self/exe", None), find("/proc/[st]*elf/exe", None));
+        assert_eq!(both.len(), one.len(), "{both:?}");
         assert!(find("no-such-program-or-library", None).is_empty());
     }
 }

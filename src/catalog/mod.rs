@@ -24,6 +24,8 @@ use kernel::Function;
 pub struct Machine {
     pid: Option<u32>,
     cpid: Option<u32>,
+    /// What the command of `-c` will run. Until then its process is still rbtrace.
+    program: Option<PathBuf>,
     traceable_functions: Option<PathBuf>,
     tracefs: OnceCell<Option<Tracefs>>,
     traceable: OnceCell<Option<Vec<Function>>>,
@@ -38,6 +40,11 @@ impl Machine {
     /// is `cpid`. `traceable_functions`: instead of tracefs' list of functions.
     pub fn new(pid: Option<u32>, cpid: Option<u32>, traceable_functions: Option<PathBuf>) -> Self {
         Self { pid, cpid, traceable_functions, ..Self::default() }
+    }
+
+    /// With the file that the command of `-c` will run.
+    pub fn with_program(self, program: Option<PathBuf>) -> Self {
+        Self { program, ..self }
     }
 
     /// tracefs. `None`: it cannot be read here.
@@ -113,6 +120,9 @@ impl Catalog for Machine {
     }
 
     fn binaries(&self, pattern: &str) -> Vec<String> {
+        if let (Some(_), "*") = (&self.program, pattern) {
+            return self.program().into_iter().collect();
+        }
         binaries::find(pattern, self.pid)
     }
 
@@ -148,6 +158,13 @@ impl Catalog for Machine {
     fn cpid(&self) -> Option<u32> {
         self.cpid
     }
+
+    fn program(&self) -> Option<String> {
+        match &self.program {
+            Some(path) => path.to_str().map(str::to_owned),
+            None => self.pid.map(|pid| format!("/proc/{pid}/exe")),
+        }
+    }
 }
 
 impl TypeSource for Machine {
@@ -181,6 +198,15 @@ mod tests {
             assert!(names.iter().any(|name| name == "lo"), "{pattern}: {names:?}");
         }
         assert_eq!(machine.interfaces("no-such-interface"), Some(Vec::new()));
+    }
+
+    #[test]
+    fn the_program_of_a_command_is_the_one_that_it_will_run() {
+        let waiting = Machine::new(Some(7), Some(7), None).with_program(Some("/bin/true".into()));
+        assert_eq!(waiting.program().as_deref(), Some("/bin/true"));
+        assert_eq!(waiting.binaries("*"), ["/bin/true"]);
+        let running = Machine::new(Some(7), None, None);
+        assert_eq!(running.program().as_deref(), Some("/proc/7/exe"));
     }
 
     #[test]

@@ -9,7 +9,24 @@ use super::Cli;
 
 /// Writes the man page, in roff.
 pub fn manual(out: &mut dyn Write) -> io::Result<()> {
-    clap_mangen::Man::new(Cli::command()).section("8").render(out)
+    let man = clap_mangen::Man::new(Cli::command()).section("8");
+    man.render_title(out)?;
+    man.render_name_section(out)?;
+    synopsis(out)?;
+    man.render_description_section(out)?;
+    man.render_options_section(out)?;
+    man.render_extra_section(out)?;
+    man.render_version_section(out)
+}
+
+/// The ways to call rbtrace, as `--help` has them; the generated section has every flag.
+fn synopsis(out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, ".SH SYNOPSIS\n.nf")?;
+    let usage = Cli::command().render_usage().to_string();
+    for line in usage.trim_start_matches("Usage:").lines() {
+        writeln!(out, "{}", line.trim().replace('\\', "\\e").replace('-', "\\-"))?;
+    }
+    writeln!(out, ".fi")
 }
 
 /// Writes completions for a shell; `false` if there is no such shell.
@@ -31,6 +48,7 @@ mod tests {
         manual(&mut page).expect("written to memory");
         let page = String::from_utf8_lossy(&page).into_owned();
         assert!(page.contains("emit\\-elf") && page.contains("Examples"), "{page}");
+        assert!(page.contains("\nrbtrace [OPTIONS] \\-e PROGRAM [PARAM]...\n"), "{page}");
 
         let mut script = Vec::new();
         assert!(completions("bash", &mut script).expect("written to memory"));

@@ -154,14 +154,30 @@ fn action(flags: &Cli) -> Result<Action, clap::Error> {
 /// `rbtrace` alone asks line by line on a terminal; elsewhere, and with flags that are about a
 /// script, a script is missing.
 fn without_script(flags: &Cli) -> Result<Action, clap::Error> {
-    let about_a_script = flags.cmd.is_some()
-        || flags.dry_run
-        || flags.emit_elf.is_some()
-        || !flags.stages.is_empty();
-    if flags.repl || (!about_a_script && std::io::stdin().is_terminal()) {
-        return Ok(Action::Repl);
+    match about_a_script(flags) {
+        Some(flag) if flags.repl => {
+            let message = format!("{flag} is for a script; the prompt does not take it");
+            Err(usage_error(ErrorKind::ArgumentConflict, message))
+        }
+        None if flags.repl || std::io::stdin().is_terminal() => Ok(Action::Repl),
+        _ => {
+            Err(usage_error(ErrorKind::MissingRequiredArgument, "a FILE or -e PROGRAM is required"))
+        }
     }
-    Err(usage_error(ErrorKind::MissingRequiredArgument, "a FILE or -e PROGRAM is required"))
+}
+
+/// A flag that was given and that only a script's run heeds.
+fn about_a_script(flags: &Cli) -> Option<&'static str> {
+    let given = [
+        (flags.pid.is_some(), "-p"),
+        (flags.cmd.is_some(), "-c"),
+        (flags.output.is_some(), "-o"),
+        (flags.format != Format::Text, "-f"),
+        (flags.dry_run, "--dry-run"),
+        (flags.emit_elf.is_some(), "--emit-elf"),
+        (!flags.stages.is_empty(), "-d"),
+    ];
+    given.iter().find(|(given, _)| *given).map(|(_, flag)| *flag)
 }
 
 fn list(flags: &Cli) -> Result<Action, clap::Error> {
@@ -273,5 +289,8 @@ mod tests {
         assert!(fails(&["--dry-run"]).contains("required"));
         assert!(fails(&["-B", "some", "x"]).contains("possible values"));
         assert!(fails(&["-p", "0", "x"]).contains("0 is not in"));
+        assert!(fails(&["-p", "-1", "x"]).contains("-1 is not in"));
+        assert!(fails(&["--repl", "-p", "1"]).contains("-p is for a script"));
+        assert_eq!(of(&["--repl", "-q"]), Action::Repl);
     }
 }

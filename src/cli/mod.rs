@@ -73,7 +73,7 @@ pub struct Cli {
 
     /// Only events of this process; the run ends with it
     #[arg(short = 'p', long = "pid", value_name = "PID", help_heading = "What is traced")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=0x40_0000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=0x40_0000), allow_negative_numbers = true)]
     pub pid: Option<u32>,
 
     /// Start this command once the probes are attached; the run ends with it
@@ -129,7 +129,7 @@ pub struct Cli {
     #[arg(long, help_heading = "Looking inside")]
     pub dry_run: bool,
 
-    /// Write the compiled program to FILE and end
+    /// Write the compiled program to FILE, or to standard output for `-`, and end
     #[arg(long, value_name = "FILE", help_heading = "Looking inside")]
     pub emit_elf: Option<PathBuf>,
 

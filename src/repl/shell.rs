@@ -286,8 +286,11 @@ impl Shell {
                 let saved = save::with_defaults(text.trim(), params);
                 self.run(&name, &text, Some(saved), params)
             }
-            Program::Object(elf) => {
-                let object = rbtrace_runtime::read_object(&elf)?;
+            Program::Object { name, elf } => {
+                if !params.is_empty() {
+                    bail!("{}", source::no_params(&name));
+                }
+                let object = source::object(&name, &elf)?;
                 self.start(object, None, &Sources::default()).map(drop)
             }
         }

@@ -48,7 +48,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bless => {
             process::run(
                 workspace::cargo()
-                    .args(["test", "--test", "golden", "--test", "ui"])
+                    .args(["test", "--workspace", "--test", "golden", "--test", "ui"])
                     .env("RBTRACE_BLESS", "1"),
             )?;
             Ok(ExitCode::SUCCESS)

@@ -155,22 +155,34 @@ impl Expander<'_, '_> {
         self.pos.ins().select(cond, x, y)
     }
 
+    // Without branches: each would be a path of its own for the verifier.
+
+    /// The sign of every bit of `x`: all ones if it is negative, else 0.
+    fn sign_mask(&mut self, x: Value) -> Value {
+        let bits = self.pos.func.dfg.value_type(x).bits();
+        self.pos.ins().sshr_imm_u(x, i64::from(bits) - 1)
+    }
+
+    /// `x` if `mask` is 0, `-x` if it is all ones.
+    fn negate_if(&mut self, x: Value, mask: Value) -> Value {
+        let flipped = self.pos.ins().bxor(x, mask);
+        self.pos.ins().isub(flipped, mask)
+    }
+
     fn divide_signed(&mut self) -> Value {
         let [x, y] = self.args();
-        let (dividend, divisor) = (self.absolute_of(x), self.absolute_of(y));
+        let (x_sign, y_sign) = (self.sign_mask(x), self.sign_mask(y));
+        let (dividend, divisor) = (self.negate_if(x, x_sign), self.negate_if(y, y_sign));
         let quotient = self.pos.ins().udiv(dividend, divisor);
-        let signs = self.pos.ins().bxor(x, y);
-        let negative = self.is_negative(signs);
-        let negated = self.pos.ins().ineg(quotient);
-        self.pos.ins().select(negative, negated, quotient)
+        let sign = self.pos.ins().bxor(x_sign, y_sign);
+        self.negate_if(quotient, sign)
     }
 
     fn remainder_signed(&mut self) -> Value {
         let [x, y] = self.args();
-        let (dividend, divisor) = (self.absolute_of(x), self.absolute_of(y));
+        let (x_sign, y_sign) = (self.sign_mask(x), self.sign_mask(y));
+        let (dividend, divisor) = (self.negate_if(x, x_sign), self.negate_if(y, y_sign));
         let remainder = self.pos.ins().urem(dividend, divisor);
-        let negative = self.is_negative(x);
-        let negated = self.pos.ins().ineg(remainder);
-        self.pos.ins().select(negative, negated, remainder)
+        self.negate_if(remainder, x_sign)
     }
 }

@@ -149,15 +149,17 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let first = self.scalar(start)?;
         let last = self.scalar(end)?;
         let variable = self.shared_variable(local)?;
-        // The variable counts on in shared memory; the body works on a copy of its own, since
-        // assignments to it do not change the number of rounds.
-        self.store(variable, u32::from(int.size), first);
+        // Shared memory holds the round's number, for loops within this one too; the body works on
+        // a copy of its own, since assignments to it do not change the number of rounds.
+        let before = self.b.ins().iadd_imm_s(first, -1);
+        let before = self.fit(before, int);
+        self.store(variable, u32::from(int.size), before);
         let callback = self.callback(2, body, move |f, _| {
             let place = f.shared_variable(local)?;
-            let now = f.load(place, int);
-            let next = f.b.ins().iadd_imm_s(now, 1);
-            let next = f.fit(next, int);
-            f.store(place, u32::from(int.size), next);
+            let before = f.load(place, int);
+            let now = f.b.ins().iadd_imm_s(before, 1);
+            let now = f.fit(now, int);
+            f.store(place, u32::from(int.size), now);
             let copy = f.b.declare_var(I64);
             f.b.def_var(copy, now);
             if let Some(slot) = f.locals.get_mut(local.index()) {

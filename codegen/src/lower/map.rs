@@ -149,6 +149,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let key = self.key(map, key)?;
         self.modify(map, key, |f, old| {
             let new = f.apply(op, old, operand, int, int)?;
+            let new = f.divided(op, value, operand, new);
             Ok((new, new))
         })?;
         Ok(())

@@ -70,7 +70,20 @@ impl FnBuilder<'_, '_, '_> {
             _ => self.scalar(right)?,
         };
         let result = self.int_of(ty)?;
-        self.apply(op, l, r, int, result)
+        let value = self.apply(op, l, r, int, result)?;
+        Ok(self.divided(op, right, r, value))
+    }
+
+    /// `value`, or 1 if it comes from a division by `right`, which has turned out to be 0: so
+    /// bpftrace has it.
+    pub(super) fn divided(&mut self, op: BinaryOp, right: &Expr, r: Value, value: Value) -> Value {
+        let divides = matches!(op, BinaryOp::Div | BinaryOp::Rem);
+        if !divides || matches!(right.kind, ExprKind::Int(_)) {
+            return value;
+        }
+        let by_zero = self.b.ins().icmp_imm_s(IntCC::Equal, r, 0);
+        let one = self.iconst(1);
+        self.b.ins().select(by_zero, one, value)
     }
 
     /// Applies an operator to two operands of type `int`; the result fits `result`.

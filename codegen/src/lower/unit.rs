@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rbtrace_lang::hir::{self, ProbeBlock};
-use rbtrace_lang::span::{Sources, Span};
+use rbtrace_lang::span::{LineColumn, Sources, Span};
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{
     self, Action, Global, GlobalValue, Map, MapKind, MapRole, Plan, Program, Target,
@@ -19,6 +19,8 @@ use crate::error::Error;
 
 /// Characters kept of a script's line, for listings and the kernel's log.
 const LINE_CHARS: usize = 120;
+/// Longest line, in bytes, whose instructions are told apart by column.
+const LONG_LINE: usize = 4096;
 /// Fewest bytes of the ring buffer: a power of two and a multiple of the page size.
 const RING_MIN: u32 = 1 << 20;
 /// Most bytes of the ring buffer.
@@ -362,11 +364,16 @@ impl<'a> UnitBuilder<'a> {
 
     /// Index of the line on which a span begins.
     pub(super) fn line(&mut self, span: Span) -> u32 {
-        let at = self.sources.line_column(span);
+        // Looking for the column in a very long line, once a statement, would take too long.
+        let text = self.sources.line_text(span);
+        let at = match text.len() {
+            0..=LONG_LINE => self.sources.line_column(span),
+            _ => LineColumn { line: self.sources.line(span), column: 1 },
+        };
         let line = LineSpan {
             line: at.line,
             column: at.column,
-            text: self.sources.line_text(span).trim().chars().take(LINE_CHARS).collect(),
+            text: text.trim_start().chars().take(LINE_CHARS).collect::<String>().trim().to_owned(),
         };
         if let Some(&index) = self.spans.get(&line) {
             return index;

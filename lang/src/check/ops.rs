@@ -28,13 +28,14 @@ impl Checker<'_> {
             }
             UnaryOp::Deref => self.deref(value, span),
             UnaryOp::Neg | UnaryOp::BitNot => {
-                let Type::Int(_) = value.expr.ty else {
+                let Type::Int(int) = value.expr.ty else {
                     return Err(self.bad_operand(op_symbol(op), &value.expr, "a number"));
                 };
-                // In the operand's own width; the result is of 64 bits.
-                let ty = value.expr.ty.clone();
+                // Unsigned in the operand's own width; the result is of 64 bits.
+                let operand = if int.signed { self.widen(value)? } else { value.expr };
+                let ty = operand.ty.clone();
                 let op = if op == UnaryOp::Neg { hir::UnaryOp::Neg } else { hir::UnaryOp::BitNot };
-                let kind = ExprKind::Unary { op, operand: Box::new(value.expr) };
+                let kind = ExprKind::Unary { op, operand: Box::new(operand) };
                 Ok(Value::from(self.widen(Value::new(kind, ty, span))?))
             }
             UnaryOp::AddressOf => Err(Stop::Reported),

@@ -26,7 +26,7 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
     let last = point.parts.len() - 1;
     let binaries = match binary {
         Some(binary) => binaries(binary, point, cx)?,
-        None => vec![format!("/proc/{}/exe", pid.unwrap_or_default())],
+        None => cx.catalog.program().into_iter().collect(),
     };
     let place = parse_function(kind, function, point, last)?;
     if matches!(place, Place::Address(_)) && binary.is_some_and(is_pattern) {

@@ -22,6 +22,6 @@ pub(crate) fn run(program: BorrowedFd<'_>) -> Result<(), Error> {
             hint: None,
         }
         .into()),
-        Err(e) => Err(Error::privileged("running `begin` or `end`", Need::Tracing, e)),
+        Err(e) => Err(Error::privileged("run `begin` or `end`", Need::Tracing, e)),
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn attach_many(
     }
     let names: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
     let link = bpf::link_kprobe_multi(program, &names, &cookies, on_return)
-        .map_err(|e| Error::privileged("attaching to kernel functions", Need::Tracing, e))?;
+        .map_err(|e| Error::privileged("attach to kernel functions", Need::Tracing, e))?;
     Ok(Attachment::by_link(link))
 }
 
@@ -100,7 +100,7 @@ fn explain(function: &KernelFunction, error: io::Error) -> Error {
         Some(libc::EADDRNOTAVAIL) => "the address is in no module that is loaded",
         Some(libc::EOPNOTSUPP) => "the kernel cannot replace this instruction",
         _ => {
-            let doing = format!("opening a kprobe on {}", place());
+            let doing = format!("open a kprobe on {}", place());
             return Error::privileged(doing, Need::Tracing, error);
         }
     };

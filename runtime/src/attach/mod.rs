@@ -92,7 +92,7 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Attaches the program to a perf event and starts that.
     fn attach_event(&self, event: OwnedFd) -> Result<Attachment, Error> {
-        let failed = |e| Error::privileged("attaching a program", Need::Tracing, e);
+        let failed = |e| Error::privileged("attach a program", Need::Tracing, e);
         if self.context.kernel >= COOKIES_SINCE {
             let link = bpf::link_perf_event(self.program, event.as_fd(), self.probe.into())
                 .map_err(failed)?;

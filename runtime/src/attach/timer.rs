@@ -32,6 +32,6 @@ fn on_cpu(site: &Site<'_>, period: u64, cpu: u32, pid: Option<u32>) -> Result<At
     // The kernel takes 63 bits, and 0 would mean a counter that never fires.
     let period = period.clamp(1, i64::MAX as u64);
     let event = perf::open_clock(period, cpu, pid)
-        .map_err(|e| Error::privileged("opening a clock event", Need::Tracing, e))?;
+        .map_err(|e| Error::privileged("open a clock event", Need::Tracing, e))?;
     site.attach_event(event)
 }

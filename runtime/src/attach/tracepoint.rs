@@ -8,7 +8,7 @@ use crate::sys::perf;
 pub(super) fn attach(site: &Site<'_>, category: &str, name: &str) -> Result<Attachment, Error> {
     let id = site.context.tracefs()?.id(category, name)?;
     let event = perf::open_tracepoint(id).map_err(|e| {
-        Error::privileged(format!("opening tracepoint {category}:{name}"), Need::Tracing, e)
+        Error::privileged(format!("open tracepoint {category}:{name}"), Need::Tracing, e)
     })?;
     site.attach_event(event)
 }

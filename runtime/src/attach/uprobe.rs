@@ -53,7 +53,7 @@ pub(super) fn attach_many(
         let cookies: Vec<u64> = places.iter().map(|(_, probe)| u64::from(*probe)).collect();
         let path = c_path(&path)?;
         let link = bpf::link_uprobe_multi(program, &path, &offsets, &cookies, pid, on_return)
-            .map_err(|e| Error::privileged("attaching to user functions", Need::Tracing, e))?;
+            .map_err(|e| Error::privileged("attach to user functions", Need::Tracing, e))?;
         all.links.push(link);
     }
     Ok(all)
@@ -123,7 +123,7 @@ fn explain(function: &UserFunction, error: io::Error, pid: Option<u32>) -> Error
         Some(libc::EOPNOTSUPP | 524) => "the kernel cannot replace this instruction",
         Some(libc::EIO) => "the file cannot be read there",
         _ => {
-            return Error::privileged(format!("opening a uprobe on {place}"), Need::Tracing, error);
+            return Error::privileged(format!("open a uprobe on {place}"), Need::Tracing, error);
         }
     };
     Error::BadLocation { place, reason: reason.into() }

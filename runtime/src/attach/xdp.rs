@@ -27,7 +27,13 @@ pub(super) fn attach(
 ) -> Result<Attachment, Error> {
     let (index, name) = find(interface)?;
     let link = |flags| bpf::link_xdp(site.program, index, flags);
-    let explained = |e| explain(site, &name, index, e);
+    let explained = |e: io::Error| match mode {
+        Some(XdpMode::Offload) if e.raw_os_error() == Some(libc::EINVAL) => Error::BadLocation {
+            place: format!("interface {name}"),
+            reason: "its hardware takes no program of rbtrace's; native or generic may do".into(),
+        },
+        _ => explain(site, &name, index, e),
+    };
     let flags = match mode {
         Some(XdpMode::Native) => NATIVE,
         Some(XdpMode::Generic) => GENERIC,
@@ -90,7 +96,7 @@ fn explain(site: &Site<'_>, name: &str, index: u32, error: io::Error) -> Error {
             place: format!("interface {name}"),
             reason: "its driver does not run XDP in this mode; generic works on any".into(),
         },
-        _ => Error::privileged(format!("attaching XDP to {name}"), Need::Network, error),
+        _ => Error::privileged(format!("attach XDP to {name}"), Need::Network, error),
     }
 }
 

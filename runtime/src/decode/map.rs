@@ -23,7 +23,7 @@ pub(super) fn decode(
     let map = decoder.map_of_plan(snapshot.map)?;
     let content = if map.key == Type::Void {
         let entry = snapshot.entries.first();
-        scalar(decoder, map, entry.filter(|entry| !unwritten(map, entry)), div)?
+        scalar(decoder, map, entry.filter(|entry| !unwritten(map, snapshot, entry)), div)?
     } else {
         MapContent::Entries(entries(decoder, map, &snapshot.entries, top, div)?)
     };
@@ -36,7 +36,7 @@ pub(super) fn decode_at_exit(
     snapshot: &MapSnapshot,
 ) -> Result<Option<MapEvent>, DecodeError> {
     let map = decoder.map_of_plan(snapshot.map)?;
-    if !snapshot.entries.iter().all(|entry| unwritten(map, entry)) {
+    if !snapshot.entries.iter().all(|entry| unwritten(map, snapshot, entry)) {
         return decode(decoder, snapshot, 0, 1).map(Some);
     }
     // The one kind of empty map that bpftrace prints, and only in JSON.
@@ -46,8 +46,9 @@ pub(super) fn decode_at_exit(
 }
 
 /// An array always has its entries; one that is all zero was most likely never written.
-fn unwritten(map: &Map, entry: &RawEntry) -> bool {
-    matches!(map.kind, KernelKind::Array | KernelKind::PerCpuArray)
+fn unwritten(map: &Map, snapshot: &MapSnapshot, entry: &RawEntry) -> bool {
+    !snapshot.zeroed
+        && matches!(map.kind, KernelKind::Array | KernelKind::PerCpuArray)
         && entry.values.iter().flatten().all(|byte| *byte == 0)
 }
 

@@ -143,7 +143,7 @@ fn object_btf(
     match load_btf(&bytes, &mut []) {
         Ok(fd) => Ok(Some(fd)),
         Err(e) if e.raw_os_error() == Some(libc::EPERM) => {
-            Err(Error::privileged("loading BTF", Need::Bpf, e))
+            Err(Error::privileged("load BTF", Need::Bpf, e))
         }
         Err(e) => {
             let mut log = vec![0; 64 << 10];
@@ -301,7 +301,7 @@ impl Loaded {
             Err(error) => error,
         };
         if error.raw_os_error() == Some(libc::EPERM) {
-            return Err(Error::privileged("loading an eBPF program", need, error));
+            return Err(Error::privileged("load an eBPF program", need, error));
         }
         let log = verifier::log_of(&self.spec(image, attach_type));
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))

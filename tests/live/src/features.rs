@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{net, sys};
+use crate::{Options, net, sys};
 
 /// Something that a test needs and that not every machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,11 +113,11 @@ pub fn probe_and_print(programs: &Path) {
 }
 
 /// Probes in a child process, for the namespaces it leaves behind die with it.
-pub fn probe_all(programs: &Path, verbose: bool) -> Result<BTreeSet<Feature>> {
-    let output = std::process::Command::new(std::env::current_exe()?)
+pub fn probe_all(options: &Options, verbose: bool) -> Result<BTreeSet<Feature>> {
+    let output = std::process::Command::new(&options.exe)
         .arg("probe-features")
         .arg("--programs")
-        .arg(programs)
+        .arg(&options.programs)
         .output()
         .context("probing features")?;
     ensure!(

@@ -35,6 +35,8 @@ Runs the tests whose names hold one of the filters; all of them without one.
 
 /// What the command line asks for.
 pub struct Options {
+    /// This program: found before its mount namespace changes, after which a chroot hides it.
+    exe: PathBuf,
     rbtrace: PathBuf,
     programs: PathBuf,
     patience: u32,
@@ -77,7 +79,7 @@ fn act() -> Result<ExitCode> {
         Action::ProbeFeatures => features::probe_and_print(&options.programs),
         Action::Features => {
             runner::mount_file_systems();
-            for feature in features::probe_all(&options.programs, true)? {
+            for feature in features::probe_all(&options, true)? {
                 println!("{feature}");
             }
         }
@@ -86,8 +88,10 @@ fn act() -> Result<ExitCode> {
 }
 
 fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
-    let beside = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
+    let exe = std::env::current_exe()?;
+    let beside = exe.parent().map(PathBuf::from).unwrap_or_default();
     let mut options = Options {
+        exe,
         rbtrace: "rbtrace".into(),
         programs: beside,
         patience: 1,

@@ -70,7 +70,7 @@ pub fn mount_file_systems() {
 /// Runs the tests that the options select.
 pub fn run_all(options: &Options) -> Result<ExitCode> {
     mount_file_systems();
-    let available = features::probe_all(&options.programs, false)?;
+    let available = features::probe_all(options, false)?;
     let selected: Vec<&Test> = cases::all().filter(|test| is_selected(test, options)).collect();
     let none = selected.is_empty() && !options.kernel_only;
     ensure!(!none, "no test has {:?} in its name", options.filters);
@@ -130,7 +130,7 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     if let Some(feature) = test.needs.iter().find(|feature| !available.contains(feature)) {
         return Ok(Verdict::Missing(*feature));
     }
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(&options.exe);
     command.args(["run-one", test.name, "--patience", &options.patience.to_string()]);
     command.arg("--rbtrace").arg(&options.rbtrace).arg("--programs").arg(&options.programs);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -179,7 +179,7 @@ pub fn run_one(name: &str, options: &Options) -> Result<ExitCode> {
     let rbtrace = options.rbtrace.canonicalize().unwrap_or_else(|_| options.rbtrace.clone());
     let ctx = Ctx {
         rbtrace,
-        exe: std::env::current_exe()?.canonicalize()?,
+        exe: options.exe.canonicalize()?,
         programs: options.programs.clone(),
         dir: dir.0.clone(),
         patience: options.patience,

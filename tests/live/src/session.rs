@@ -12,7 +12,8 @@ use crate::ctx::Run;
 use crate::output::Output;
 use crate::sys;
 
-/// What rbtrace prints once its probes are attached.
+/// What rbtrace prints once its probes are attached: the line that bpftrace prints then, so that
+/// the tests can be tried on it, too.
 pub const ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// What a pipe has delivered so far.

@@ -112,7 +112,7 @@ A value is computed and dropped. If that is meant, write `_ = ` in front of it.
     Code {
         name: "division-by-zero",
         text: "\
-The divisor is the literal 0. A divisor that only turns out to be 0 at run time gives 0.",
+The divisor is the literal 0. A divisor that only turns out to be 0 at run time gives 1.",
     },
     Code {
         name: "duplicate-map",

@@ -119,7 +119,7 @@ pub fn printed(event: &Event) -> (String, String) {
 /// A map of the plan with entries of one value each.
 pub fn snapshot(entries: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> MapSnapshot {
     let entries = entries.into_iter().map(|(key, values)| RawEntry { key, values }).collect();
-    MapSnapshot { map: 0, entries }
+    MapSnapshot { map: 0, entries, zeroed: false }
 }
 
 /// Words in memory, one after another.

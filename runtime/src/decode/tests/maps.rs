@@ -237,6 +237,24 @@ fn keys_in_parentheses() {
 }
 
 #[test]
+fn zero_counts_as_written() {
+    let zeroed = |ty: Type, size: usize| {
+        let mut map = map("@m", Type::Void, ty);
+        map.kind = MapKind::PerCpuArray;
+        let decoder = decoder(vec![map], Vec::new());
+        let entries = vec![one([0; 4], vec![0; size])];
+        let snapshot = MapSnapshot { zeroed: true, ..snapshot(entries) };
+        printed(&decoder.map_at_exit(&snapshot).expect("well-formed").expect("shown"))
+    };
+    let count = zeroed(Type::Count, 8);
+    assert_eq!(count, ("@m: 0\n".into(), "{\"type\": \"map\", \"data\": {\"@m\": 0}}\n".into()));
+    let ty = Type::Hist { bits: 0 };
+    let size = usize::try_from(ty.size()).expect("small");
+    let empty = "{\"type\": \"hist\", \"data\": {\"@m\": []}}\n";
+    assert_eq!(zeroed(ty, size), ("@m:\n\n".into(), empty.into()));
+}
+
+#[test]
 fn stats_with_keys() {
     let stats = Type::Stats { signed: true };
     let decoder = decoder(vec![map("@st", tuple([I64, I64]), stats)], Vec::new());
@@ -272,6 +290,6 @@ fn malformed_maps_are_errors() {
     let decoder = decoder(vec![map("@m", I64, Type::Count)], Vec::new());
     assert!(decoder.map(&snapshot(vec![one([0; 3], words(&[1]))]), 0, 0).is_err());
     assert!(decoder.map(&snapshot(vec![one([0; 8], [1])]), 0, 0).is_err());
-    assert!(decoder.map(&MapSnapshot { map: 7, entries: Vec::new() }, 0, 0).is_err());
+    assert!(decoder.map(&MapSnapshot { map: 7, ..MapSnapshot::default() }, 0, 0).is_err());
     assert!(decoder.entry(0, &[], &[], 0).is_err());
 }

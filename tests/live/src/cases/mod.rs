@@ -3,6 +3,7 @@
 mod badinput;
 mod core;
 mod elf;
+mod generated;
 mod kprobe;
 mod lifecycle;
 mod losses;
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         core::TESTS,
         maps::TESTS,
         numbers::TESTS,
+        generated::TESTS,
         uprobe::TESTS,
         tracepoint::TESTS,
         kprobe::TESTS,
