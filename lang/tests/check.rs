@@ -427,3 +427,10 @@ fn every_code_has_a_case() {
         .collect();
     assert!(missing.is_empty(), "no case in tests/ui for {missing:?}");
 }
+
+#[test]
+fn a_stepped_map_does_not_decide_what_others_hold() {
+    let lines = body("BEGIN { @a[\"x\", @n] = \"hey\"; @n++; }");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("\"hey\""), "{lines:?}");
+}

@@ -343,6 +343,7 @@ impl Checker<'_> {
         let map = self.map_use(name, key.is_some(), place)?;
         let key = key.map(|key| self.map_key(map, key)).transpose()?;
         let Some(now) = self.maps.value(map).cloned() else {
+            self.maps.mark_stepped(map);
             return Err(self.unknown_map(map, span));
         };
         if let Type::Aggregate(_) = now.ty {

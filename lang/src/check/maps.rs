@@ -28,6 +28,8 @@ pub(super) struct Entry {
     pub value_span: Span,
     /// Something is stored in it.
     stored: bool,
+    /// `++` or `--` is applied to its value.
+    stepped: bool,
     /// Of a declaration: kind and number of entries.
     declared: Option<Declared>,
     /// It exists already with these types, which cannot change.
@@ -111,6 +113,7 @@ impl MapTable {
             value: known.as_ref().map(|m| Ty::fixed(m.value.clone())),
             span,
             value_span: span,
+            stepped: false,
             stored: known.is_some(),
             declared,
             known,
@@ -131,12 +134,21 @@ impl MapTable {
         self.get(id)?.value.as_ref()
     }
 
-    /// Gives maps whose values have no type the smallest integer. Returns whether there were
-    /// any.
+    /// Notes that `++` or `--` is applied to a map's value.
+    pub fn mark_stepped(&mut self, map: MapId) {
+        if let Some(entry) = self.entries.get_mut(map.index()) {
+            entry.stepped = true;
+        }
+    }
+
+    /// Gives maps whose values have no type the smallest integer: those that are stepped, or, if
+    /// there are none, all; what others hold may depend on those. Returns whether there were any.
     pub fn default_values(&mut self) -> bool {
+        let lacks = |entry: &Entry| entry.value.is_none() && entry.keyed.is_some();
+        let stepped = self.entries.iter().any(|entry| lacks(entry) && entry.stepped);
         let mut any = false;
         for entry in &mut self.entries {
-            if entry.value.is_none() && entry.keyed.is_some() {
+            if lacks(entry) && (entry.stepped || !stepped) {
                 let int = super::types::smallest_signed(0);
                 entry.value = Some(Ty::fixed(Type::Int(int)));
                 any = true;
