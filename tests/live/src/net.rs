@@ -34,7 +34,26 @@ impl Pair {
         }
         let socket = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
         sys::bind_packet(&socket, sys::interface_index(NEAR)?)?;
-        Ok(Pair { socket })
+        let pair = Pair { socket };
+        pair.wait_until_open()?;
+        Ok(pair)
+    }
+
+    /// Sends frames until one arrives: the kernel gives an interface its queue some time after it
+    /// is up, and drops what is sent before.
+    fn wait_until_open(&self) -> Result<()> {
+        let before = received(FAR)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while received(FAR)? == before {
+            ensure!(Instant::now() < deadline, "no frame arrives at {FAR}");
+            sys::send(&self.socket, &frame(0)).context("sending a frame")?;
+            // One that has not arrived by then was dropped, and will not turn up later.
+            let dropped = Instant::now() + Duration::from_millis(300);
+            while received(FAR)? == before && Instant::now() < dropped {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok(())
     }
 
     /// Sends `count` frames of 60 bytes and waits until all have arrived at the far end.
