@@ -8,9 +8,11 @@ const MOST: usize = 3;
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let limit = limit(name);
     let lower = name.to_lowercase();
+    let letters = Letters::of(name);
     let mut near: Vec<(usize, usize, &str)> = known
         .into_iter()
         .filter(|k| k.len().abs_diff(name.len()) <= limit)
+        .filter(|k| letters.at_least(&Letters::of(k)) <= limit)
         .map(|k| (strsim::osa_distance(&lower, &k.to_lowercase()), k.len().abs_diff(name.len()), k))
         .filter(|&(distance, ..)| distance <= limit)
         .collect();
@@ -27,6 +29,29 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
         [] => None,
         [one] => Some(format!("did you mean {one}?")),
         [rest @ .., last] => Some(format!("did you mean {} or {last}?", rest.join(", "))),
+    }
+}
+
+/// How often each letter occurs, cases and some bytes thrown together: far cheaper to compare
+/// than two names, of which there may be tens of thousands.
+struct Letters([u8; 32]);
+
+impl Letters {
+    fn of(name: &str) -> Self {
+        let mut counts = [0u8; 32];
+        for byte in name.bytes() {
+            let count = &mut counts[usize::from(byte % 32)];
+            *count = count.saturating_add(1);
+        }
+        Letters(counts)
+    }
+
+    /// A lower bound of the number of letters that have to be changed: a replaced letter makes
+    /// two counts differ by one, an added or missing one a single count.
+    fn at_least(&self, other: &Self) -> usize {
+        let pairs = self.0.iter().zip(&other.0);
+        let differences: usize = pairs.map(|(a, b)| usize::from(a.abs_diff(*b))).sum();
+        differences.div_ceil(2)
     }
 }
 
