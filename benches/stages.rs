@@ -5,7 +5,7 @@
 //! `RBTRACE_BENCH_SCRIPT` names a further script to compile.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
@@ -143,33 +143,32 @@ fn report(name: &str, program: &str) {
 
 fn first_output(program: &str) -> Option<Duration> {
     let start = Instant::now();
-    let mut child = Command::new(program)
-        .args(["-q", "-e", ONE_LINE])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut line = String::new();
-    let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+    let (mut child, line) = first_line(program, ONE_LINE)?;
     let took = start.elapsed();
     child.wait().ok()?;
-    (matches!(read, Some(Ok(_))) && line == "hello\n").then_some(took)
+    (line == "hello\n").then_some(took)
 }
 
 /// `VmHWM` of proc(5), in KiB, once it has printed.
 fn most_memory(program: &str) -> Option<u64> {
-    let mut child = Command::new(program)
-        .args(["-q", "-e", STAYS])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut line = String::new();
-    let _ = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+    let (mut child, _) = first_line(program, STAYS)?;
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
     child.kill().ok()?;
     child.wait().ok()?;
     let status = status.ok()?;
     let value = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     value.trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+/// Starts a tracer on a script and waits for its first line.
+fn first_line(program: &str, script: &str) -> Option<(Child, String)> {
+    let mut child = Command::new(program)
+        .args(["-q", "-e", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut line = String::new();
+    let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
+    matches!(read, Some(Ok(_))).then_some((child, line))
 }

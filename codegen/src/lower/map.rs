@@ -142,10 +142,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         value: &Expr,
     ) -> Result<(), Error> {
         let int = self.int_of(&self.map_type(map)?.value)?;
-        let operand = match (&op, &value.kind) {
-            (BinaryOp::Div | BinaryOp::Rem, hir::ExprKind::Int(n)) => self.opaque(*n),
-            _ => self.scalar(value)?,
-        };
+        let operand = self.right_operand(op, value)?;
         let key = self.key(map, key)?;
         self.modify(map, key, |f, old| {
             let new = f.apply(op, old, operand, int, int)?;

@@ -62,16 +62,21 @@ impl FnBuilder<'_, '_, '_> {
     ) -> Result<Value, Error> {
         let int = self.int_of(&left.ty)?;
         let l = self.scalar(left)?;
-        let r = match (&op, &right.kind) {
-            // The optimizer would turn a constant divisor into a long multiplication.
-            (BinaryOp::Div | BinaryOp::Rem, ExprKind::Int(n)) if !is_power_of_two(*n) => {
-                self.opaque(*n)
-            }
-            _ => self.scalar(right)?,
-        };
+        let r = self.right_operand(op, right)?;
         let result = self.int_of(ty)?;
         let value = self.apply(op, l, r, int, result)?;
         Ok(self.divided(op, right, r, value))
+    }
+
+    /// The right operand of an operator.
+    pub(super) fn right_operand(&mut self, op: BinaryOp, right: &Expr) -> Result<Value, Error> {
+        match (op, &right.kind) {
+            // The optimizer would turn a constant divisor into a long multiplication.
+            (BinaryOp::Div | BinaryOp::Rem, ExprKind::Int(n)) if !is_power_of_two(*n) => {
+                Ok(self.opaque(*n))
+            }
+            _ => self.scalar(right),
+        }
     }
 
     /// `value`, or 1 if it comes from a division by `right`, which has turned out to be 0: so

@@ -58,7 +58,8 @@ pub(super) struct UnitBuilder<'a> {
     /// Number of callbacks named in the program at hand.
     callbacks: u32,
     strings: HashMap<Vec<u8>, u32>,
-    spans: HashMap<LineSpan, u32>,
+    /// Index of a line's span by file, line and column.
+    spans: HashMap<(u32, u32, u32), u32>,
     globals: HashMap<&'static str, u32>,
 }
 
@@ -370,17 +371,17 @@ impl<'a> UnitBuilder<'a> {
             0..=LONG_LINE => self.sources.line_column(span),
             _ => LineColumn { line: self.sources.line(span), column: 1 },
         };
-        let line = LineSpan {
-            line: at.line,
-            column: at.column,
-            text: text.trim_start().chars().take(LINE_CHARS).collect::<String>().trim().to_owned(),
-        };
-        if let Some(&index) = self.spans.get(&line) {
+        let place = (span.file, at.line, at.column);
+        if let Some(&index) = self.spans.get(&place) {
             return index;
         }
         let index = self.unit.spans.len() as u32;
-        self.unit.spans.push(line.clone());
-        self.spans.insert(line, index);
+        self.unit.spans.push(LineSpan {
+            line: at.line,
+            column: at.column,
+            text: text.trim_start().chars().take(LINE_CHARS).collect::<String>().trim().to_owned(),
+        });
+        self.spans.insert(place, index);
         index
     }
 
