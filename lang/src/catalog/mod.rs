@@ -1,7 +1,11 @@
 //! What a machine has, as the compiler asks for it. The program implements these traits with the
 //! running kernel; tests implement them with tables.
 
+pub mod ctypes;
+
 use rbtrace_probes_ebpf::types::Field;
+
+use ctypes::{CType, Origin, Signature, Tag, TypeRef};
 
 /// Probes, functions, interfaces: what attach points can name. Patterns are globs with `*`, `?`
 /// and `[...]`; a pattern without any of them matches itself alone. Results are sorted.
@@ -44,6 +48,54 @@ pub trait Catalog {
 pub trait TypeSource {
     /// The fields of a tracepoint's record. `None`: there is no such tracepoint.
     fn tracepoint(&self, category: &str, name: &str) -> Option<TracepointFormat>;
+
+    /// A type of the kernel or one of its modules by its name. `None`: there is none, or the kernel
+    /// does not say.
+    fn kernel_type(&self, _tag: Tag, _name: &str) -> Option<TypeRef> {
+        None
+    }
+
+    /// A type of a program or library by its name, from its debug information.
+    fn user_type(&self, _binary: &str, _tag: Tag, _name: &str) -> Option<TypeRef> {
+        None
+    }
+
+    /// What a reference that this source gave out stands for, never [`CType::Ref`] to itself.
+    /// `None`: it is not a type of this source.
+    fn describe(&self, _at: TypeRef) -> Option<CType> {
+        None
+    }
+
+    /// Where the values of a reference's source lie.
+    fn origin(&self, _at: TypeRef) -> Origin {
+        Origin::Script
+    }
+
+    /// A name of an enum's variant in the kernel: the enum and the value.
+    fn kernel_enumerator(&self, _name: &str) -> Option<(TypeRef, i64)> {
+        None
+    }
+
+    /// A function of the kernel, or of one module.
+    fn kernel_function(&self, _module: Option<&str>, _name: &str) -> Option<Signature> {
+        None
+    }
+
+    /// The arguments of a raw tracepoint (`btf_trace_NAME` in the kernel's types).
+    fn raw_tracepoint(&self, _name: &str) -> Option<Signature> {
+        None
+    }
+
+    /// A function of a program or library, from its debug information.
+    fn user_function(&self, _binary: &str, _name: &str) -> Option<Signature> {
+        None
+    }
+
+    /// The text of a header that the script includes: `name` as written, `quoted` for `"..."`.
+    /// `None`: there is no such file.
+    fn header(&self, _name: &str, _quoted: bool) -> Option<String> {
+        None
+    }
 }
 
 /// The record of a tracepoint, from its format file in tracefs.
