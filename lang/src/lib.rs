@@ -13,6 +13,7 @@
 //! | `check`   | `Resolved`      | [`hir::Program`]                |
 
 pub mod ast;
+pub mod c;
 pub mod catalog;
 pub mod check;
 pub mod diag;

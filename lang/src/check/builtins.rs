@@ -143,7 +143,7 @@ pub(super) fn is_unsupported(name: &str) -> bool {
 }
 
 /// The names of all builtins.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
     TABLE.iter().map(|b| b.name).chain(["arg0", "arg1", "arg2", "arg3"])
 }
 

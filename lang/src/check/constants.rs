@@ -1,5 +1,8 @@
 //! Named integers.
 
+use crate::c;
+use crate::catalog::ctypes::TypeRef;
+
 use super::Checker;
 
 /// Constants of the kernel that functions here take: name and value. Source: linux/socket.h.
@@ -15,7 +18,17 @@ const TABLE: &[(&str, u64)] = &[
 /// What a name stands for in the block at hand.
 pub(super) enum Constant {
     /// A number.
-    Value(i64),
+    Value(i128),
+    /// A variant of an enum of the script's or the kernel's.
+    Variant {
+        /// The enum.
+        #[expect(dead_code, reason = "values are plain integers until enums are typed")]
+        of: TypeRef,
+        /// Value.
+        value: i64,
+    },
+    /// A text.
+    Text(Vec<u8>),
     /// A verdict of other kinds of probe, with one that has it.
     VerdictOf(&'static str),
 }
@@ -26,10 +39,19 @@ pub(super) fn find(name: &str, checker: &Checker<'_>) -> Option<Constant> {
         kind.spec().verdicts.iter().find(|v| v.name == name)
     };
     if let Some(verdict) = verdict(checker.at.kind) {
-        return Some(Constant::Value(verdict.value));
+        return Some(Constant::Value(verdict.value.into()));
+    }
+    match checker.c.constant(name) {
+        Some(c::Constant::Int(value)) => return Some(Constant::Value(*value)),
+        Some(c::Constant::Str(text)) => return Some(Constant::Text(text.clone())),
+        Some(c::Constant::Text(_)) | None => {}
+    }
+    let variant = checker.c.enumerator(name);
+    if let Some((of, value)) = variant.or_else(|| checker.cx.types.kernel_enumerator(name)) {
+        return Some(Constant::Variant { of, value });
     }
     if let Some((_, value)) = TABLE.iter().find(|(n, _)| *n == name) {
-        return Some(Constant::Value(*value as i64));
+        return Some(Constant::Value((*value).into()));
     }
     rbtrace_probes_ebpf::kinds::ProbeKind::ALL
         .into_iter()
@@ -38,7 +60,7 @@ pub(super) fn find(name: &str, checker: &Checker<'_>) -> Option<Constant> {
 }
 
 /// Names known in the block at hand, for suggestions.
-pub(super) fn names(checker: &Checker<'_>) -> impl Iterator<Item = &'static str> {
+pub(super) fn names<'a>(checker: &'a Checker<'_>) -> impl Iterator<Item = &'a str> {
     let verdicts = checker.at.spec().verdicts.iter().map(|v| v.name);
-    verdicts.chain(TABLE.iter().map(|(name, _)| *name))
+    checker.c.names().chain(verdicts).chain(TABLE.iter().map(|(name, _)| *name))
 }

@@ -271,3 +271,11 @@ pub(super) fn negative(value: i64, span: Span) -> Value {
     let ty = Type::Int(super::types::smallest_signed(value));
     Value { expr: Expr { kind: ExprKind::Int(value), ty, span }, flex: Flex::Fixed, literal: true }
 }
+
+/// An integer literal: of 64 bits with or without a sign, others are cut.
+pub(super) fn literal(value: i128, span: Span) -> Value {
+    match i64::try_from(value) {
+        Ok(value) if value < 0 => negative(value, span),
+        _ => number(value as u64, span),
+    }
+}

@@ -8,7 +8,7 @@ use crate::hir::{self, ExprKind, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
-use super::convert::{boolean, cast, constant, negative, number, text};
+use super::convert::{boolean, cast, constant, literal, negative, number, text};
 use super::types::{Flex, promote};
 use super::{Checker, Stop, Typed, Value, builtins, constants, functions};
 
@@ -103,12 +103,11 @@ impl Checker<'_> {
             return value;
         }
         match constants::find(name, self) {
-            Some(constants::Constant::Value(value)) => {
-                return Ok(match u64::try_from(value) {
-                    Ok(n) => number(n, span),
-                    Err(_) => negative(value, span),
-                });
+            Some(constants::Constant::Value(value)) => return Ok(literal(value, span)),
+            Some(constants::Constant::Variant { value, .. }) => {
+                return Ok(literal(value.into(), span));
             }
+            Some(constants::Constant::Text(text)) => return self.string(&text, span),
             Some(constants::Constant::VerdictOf(kind)) => {
                 let here = self.at.spec().name;
                 return Err(self.error(

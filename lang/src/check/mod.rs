@@ -40,6 +40,7 @@ mod value;
 
 use rbtrace_probes_ebpf::helpers::Helper;
 
+use crate::c::{self, Declarations};
 use crate::diag::{Diagnostic, Severity};
 use crate::hir::{self, Program};
 use crate::resolve::settings::Settings;
@@ -82,15 +83,13 @@ type Typed<T = Value> = Result<T, Stop>;
 pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagnostic>> {
     let Resolved { definitions, declarations, mut blocks, settings, warnings: before } = resolved;
     let mut early = before;
-    if let Some(definition) = definitions.iter().find(|d| !d.text.trim_start().starts_with('#')) {
-        early.push(unsupported(definition.span, "C definitions"));
-    }
+    let c_declarations = c::parse(&definitions, cx.types, cx.profile, &mut early);
     let mut names = Vec::new();
     for block in &mut blocks {
         fold::fold(&mut block.probe, &mut early);
         names.push(scopes::rename(&mut block.probe, &mut early));
     }
-    let mut checker = Checker::new(cx, &settings);
+    let mut checker = Checker::new(cx, &settings, c_declarations);
     checker.maps.declare(declarations, &mut early);
     let mut instances = Vec::new();
     for (block, names) in blocks.iter_mut().zip(&names) {
@@ -129,6 +128,8 @@ fn unsupported(span: Span, what: impl std::fmt::Display) -> Diagnostic {
 struct Checker<'a> {
     cx: &'a Context<'a>,
     settings: &'a Settings,
+    /// C definitions.
+    c: Declarations,
     /// Records, enums and probes; maps and blocks come at the end.
     program: Program,
     maps: MapTable,
@@ -147,10 +148,11 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(cx: &'a Context<'a>, settings: &'a Settings) -> Self {
+    fn new(cx: &'a Context<'a>, settings: &'a Settings, c: Declarations) -> Self {
         Self {
             cx,
             settings,
+            c,
             program: Program::default(),
             maps: MapTable::new(cx.known_maps, settings.max_map_keys),
             diagnostics: Vec::new(),
