@@ -4,6 +4,7 @@
 //! Everything here is data: no I/O, no code generation. `lang` and `codegen` read it to compile,
 //! `runtime` reads it to load, attach and print. The contract itself is [`plan::Plan`].
 
+pub mod btf;
 pub mod format;
 pub mod helpers;
 pub mod kinds;

@@ -5,6 +5,7 @@ mod binaries;
 pub mod format;
 pub mod glob;
 mod kernel;
+pub mod types;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -12,12 +13,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::{Catalog, TracepointFormat, TypeSource};
 use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
 
 use kernel::Function;
+use types::kernel::KernelTypes;
 
 /// The running machine.
 #[derive(Default)]
@@ -33,6 +36,7 @@ pub struct Machine {
     kallsyms: OnceCell<Option<Vec<Function>>>,
     /// Functions of files that were asked about.
     binaries: RefCell<HashMap<String, Option<Rc<Vec<String>>>>>,
+    kernel_types: KernelTypes,
 }
 
 impl Machine {
@@ -72,6 +76,11 @@ impl Machine {
     fn functions_of(&self, binary: &str) -> Option<Rc<Vec<String>>> {
         let mut known = self.binaries.borrow_mut();
         known.entry(binary.to_owned()).or_insert_with(|| functions(binary).map(Rc::new)).clone()
+    }
+
+    /// Types of the kernel and its modules.
+    pub fn kernel_types(&self) -> &KernelTypes {
+        &self.kernel_types
     }
 
     /// The description of a tracepoint's record, as tracefs has it.
@@ -170,6 +179,33 @@ impl Catalog for Machine {
 impl TypeSource for Machine {
     fn tracepoint(&self, category: &str, name: &str) -> Option<TracepointFormat> {
         Some(format::parse(&self.tracepoint_format(category, name)?))
+    }
+
+    fn kernel_type(&self, tag: Tag, name: &str) -> Option<TypeRef> {
+        self.kernel_types.find(tag, name)
+    }
+
+    fn describe(&self, at: TypeRef) -> Option<CType> {
+        self.kernel_types.describe(at)
+    }
+
+    fn origin(&self, at: TypeRef) -> Origin {
+        match at.source {
+            TypeRef::SCRIPT => Origin::Script,
+            _ => Origin::Kernel,
+        }
+    }
+
+    fn kernel_enumerator(&self, name: &str) -> Option<(TypeRef, i64)> {
+        self.kernel_types.enumerator(name)
+    }
+
+    fn kernel_function(&self, module: Option<&str>, name: &str) -> Option<Signature> {
+        self.kernel_types.function(module, name)
+    }
+
+    fn raw_tracepoint(&self, name: &str) -> Option<Signature> {
+        self.kernel_types.raw_tracepoint(name)
     }
 }
 

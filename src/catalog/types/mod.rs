@@ -1,0 +1,4 @@
+//! Types outside of the script: the kernel's and those of programs.
+
+mod describe;
+pub mod kernel;
