@@ -1,10 +1,12 @@
 //! From a script's text to an object, and what each stage made on the way.
 
+use std::collections::HashMap;
+
 use rbtrace_codegen as codegen;
 use rbtrace_lang::diag::Diagnostic;
 use rbtrace_lang::expand::{Params, expand};
 use rbtrace_lang::resolve::{self, Options, Resolved};
-use rbtrace_lang::span::Sources;
+use rbtrace_lang::span::{Sources, Span};
 use rbtrace_lang::{check, dump, hir, parse};
 use rbtrace_probes_ebpf::plan::Object;
 use rbtrace_probes_ebpf::profile::TargetProfile;
@@ -35,6 +37,29 @@ pub struct Compiled {
     pub maps: Vec<hir::Map>,
     /// What is worth saying though the script runs.
     pub warnings: Vec<Diagnostic>,
+    /// Where in the script each probe comes from.
+    pub points: Points,
+}
+
+/// Full names of probes, and the attach points of the script that they come from.
+#[derive(Clone, Debug, Default)]
+pub struct Points(HashMap<String, Span>);
+
+impl Points {
+    fn of(resolved: &Resolved) -> Self {
+        let points = resolved.blocks.iter().flat_map(|block| &block.points);
+        let mut all = HashMap::new();
+        for point in points {
+            // Of several blocks on one probe the first stands.
+            all.entry(point.probe.name.clone()).or_insert(point.span);
+        }
+        Self(all)
+    }
+
+    /// The attach point that a probe comes from.
+    pub fn get(&self, probe: &str) -> Option<Span> {
+        self.0.get(probe).copied()
+    }
 }
 
 /// Why there is no object.
@@ -89,6 +114,7 @@ pub fn compile(
     observe: Observer<'_>,
 ) -> Result<Compiled, Failure> {
     let resolved = resolve(sources, file, setting, observe)?;
+    let points = Points::of(&resolved);
     panic::stage("checking types");
     let check::Checked { program, warnings } = check::check(resolved, &setting.context())?;
     observe(Stage::Hir, &|| dump::hir::program(&program));
@@ -106,7 +132,7 @@ pub fn compile(
     observe(Stage::Elf, &|| {
         codegen::elf::dump::dump(&object.elf).unwrap_or_else(|error| error.to_string())
     });
-    Ok(Compiled { object, maps: program.maps, warnings })
+    Ok(Compiled { object, maps: program.maps, warnings, points })
 }
 
 impl Setting<'_> {

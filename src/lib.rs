@@ -21,6 +21,7 @@ pub mod scripts;
 mod source;
 mod style;
 mod sys;
+mod verbose;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

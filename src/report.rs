@@ -9,7 +9,7 @@ use rbtrace_lang::span::{Source, Sources, Span};
 use rbtrace_runtime as runtime;
 use rbtrace_runtime::error::Rejected;
 
-use crate::compile::Failure;
+use crate::compile::{Failure, Points};
 use crate::style;
 
 /// How much is said.
@@ -51,12 +51,43 @@ fn codegen_error(error: &codegen::Error) -> String {
     format!("{text}This is a bug in rbtrace; please report it with the script.\n")
 }
 
-/// An error of the run. `sources` holds the script, where there is one.
-pub fn runtime_error(error: &runtime::Error, sources: &Sources, loudness: Loudness) -> String {
+/// An error of the run. `sources` holds the script, where there is one, `points` where in it the
+/// probes are.
+pub fn runtime_error(
+    error: &runtime::Error,
+    sources: &Sources,
+    points: &Points,
+    loudness: Loudness,
+) -> String {
     match error {
         runtime::Error::Rejected(rejected) => rejection(rejected, sources, loudness),
+        runtime::Error::Attach { probe, source } => match points.get(probe) {
+            Some(span) => {
+                let error = not_attached(Severity::Error, probe, source, span);
+                render::text(&[error], sources, style::on_stderr())
+            }
+            None => format!("ERROR: {error}\n"),
+        },
         _ => format!("ERROR: {error}\n"),
     }
+}
+
+/// Warns of a probe that is not attached, where the script goes on without it.
+pub fn missing_probe(error: &runtime::Error, sources: &Sources, points: &Points) -> String {
+    match error {
+        runtime::Error::Attach { probe, source } if points.get(probe).is_some() => {
+            let span = points.get(probe).unwrap_or_default();
+            let warning = not_attached(Severity::Warning, probe, source, span);
+            render::text(&[warning], sources, style::on_stderr())
+        }
+        _ => format!("WARNING: {error}\n"),
+    }
+}
+
+fn not_attached(severity: Severity, probe: &str, why: &runtime::Error, at: Span) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error("attach", at, format!("cannot attach {probe}"));
+    diagnostic.severity = severity;
+    diagnostic.label(why.to_string())
 }
 
 /// A program that the verifier refuses is a bug of the compiler; the script's line comes first.

@@ -10,7 +10,7 @@ use rbtrace_lang::expand::Params;
 use rbtrace_lang::resolve::Options;
 use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
-use rbtrace_probes_ebpf::plan::{MissingProbes, Object};
+use rbtrace_probes_ebpf::plan::{MissingProbes, Object, Plan, Target};
 use rbtrace_runtime::child::Child;
 use rbtrace_runtime::event::{Event, Lost};
 use rbtrace_runtime::features::target_profile;
@@ -19,11 +19,11 @@ use rbtrace_runtime::sink::Sink;
 use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId};
 
 use crate::catalog::Machine;
-use crate::cli::{Cli, Input, Invocation, Stage};
-use crate::compile::{self, Setting};
+use crate::cli::{Action, Cli, Input, Invocation, Stage};
+use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{output, panic, privileges};
+use crate::{output, panic, privileges, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -44,10 +44,11 @@ pub fn run(
     let child = flags.cmd.as_deref().map(Child::spawn).transpose()?;
     let machine = machine(flags, child.as_ref())?;
     let mut sources = Sources::default();
-    let Some(object) = object(invocation, program, params, &machine, &mut sources)? else {
+    let found = object(invocation, program, params, &machine, &mut sources)?;
+    let Some((object, points)) = found else {
         return Ok(ExitCode::FAILURE);
     };
-    if !flags.stages.is_empty() {
+    if !flags.stages.is_empty() && !invocation.prints(Stage::Verifier) {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(path) = &flags.emit_elf {
@@ -57,14 +58,38 @@ pub fn run(
     if !missing.is_empty() {
         bail!("{}", privileges::sentence(&missing));
     }
-    match trace(invocation, &object, child) {
+    let script = Script { object: &object, sources: &sources, points: &points };
+    let done = match invocation.prints(Stage::Verifier) {
+        true => verify(flags, &object),
+        false => trace(invocation, &script, child),
+    };
+    match done {
         Ok(code) => Ok(code),
         Err(error) if report::is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
         Err(error) => {
-            eprint!("{}", report::runtime_error(&error, &sources, loudness(flags)));
+            let mut loudness = loudness(flags);
+            loudness.verbose |= invocation.prints(Stage::Verifier);
+            eprint!("{}", report::runtime_error(&error, &sources, &points, loudness));
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// What is run, and what messages about it need.
+struct Script<'a> {
+    object: &'a Object,
+    sources: &'a Sources,
+    points: &'a Points,
+}
+
+/// Loads an object and prints what the kernel's verifier says of each program.
+fn verify(flags: &Cli, object: &Object) -> Result<ExitCode, runtime::Error> {
+    let mut session = Session::new(runtime::Options::default())?;
+    let unit = session.load(object)?;
+    for (program, log) in object.plan.programs.iter().zip(session.verifier_logs(unit)) {
+        print_stage(flags, Stage::Verifier, &format!("; {}\n{log}", program.symbol));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes an object to a file; `-` is standard output.
@@ -100,28 +125,33 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 
-/// The object of the input, compiled if need be. `None`: it was wrong, which has been said.
+/// The object of the input, compiled if need be, and where its probes are in the script. `None`:
+/// it was wrong, which has been said.
 fn object(
     invocation: &Invocation,
     program: Program,
     params: &[String],
     machine: &Machine,
     sources: &mut Sources,
-) -> Result<Option<Object>> {
+) -> Result<Option<(Object, Points)>> {
     let (name, text) = match program {
         Program::Object { name, elf } => {
             if !params.is_empty() {
                 bail!("{}", source::no_params(&name));
             }
             let object = source::object(&name, &elf)?;
-            if !invocation.flags.stages.is_empty() && !invocation.prints(Stage::Elf) {
-                bail!("{name} is compiled already: -d elf shows it, the other stages are gone");
+            let there = invocation.prints(Stage::Elf) || invocation.prints(Stage::Verifier);
+            if !invocation.flags.stages.is_empty() && !there {
+                bail!(
+                    "{name} is compiled already: -d elf and -d verifier show it, the other stages \
+                     are gone"
+                );
             }
             if invocation.prints(Stage::Elf) {
                 let text = rbtrace_codegen::elf::dump::dump(&object.elf)?;
                 print_stage(&invocation.flags, Stage::Elf, &text);
             }
-            return Ok(Some(object));
+            return Ok(Some((object, Points::default())));
         }
         Program::Script { name, text } => (name, text),
     };
@@ -140,7 +170,7 @@ fn object(
     match result {
         Ok(compiled) => {
             eprint!("{}", report::diagnostics(&compiled.warnings, sources, loudness(flags)));
-            Ok(Some(compiled.object))
+            Ok(Some((compiled.object, compiled.points)))
         }
         Err(failure) => {
             eprint!("{}", report::failure(&failure, sources, loudness(flags)));
@@ -187,7 +217,7 @@ fn print_stage(flags: &Cli, stage: Stage, text: &str) {
 /// Loads, attaches and runs an object.
 fn trace(
     invocation: &Invocation,
-    object: &Object,
+    script: &Script<'_>,
     child: Option<Child>,
 ) -> Result<ExitCode, runtime::Error> {
     let flags = &invocation.flags;
@@ -195,11 +225,24 @@ fn trace(
     let stop = StopFlag::on_signals().map_err(system("handle signals"))?;
     let mut sink = output::open(&invocation.output()).map_err(system("open the output"))?;
     let pid = flags.pid;
-    let mut session = Session::new(runtime::Options { pid, child })?;
-    let unit = session.load(object)?;
+    let user_signal = Some(StopFlag::on_user_signal().map_err(system("handle signals"))?);
+    let mut session = Session::new(runtime::Options { pid, child, user_signal })?;
+    let table = flags.verbose > 0 || flags.stats;
+    if table {
+        session.count_runs();
+    }
+    let unit = session.load(script.object)?;
+    if flags.verbose > 0 {
+        eprint!("{}", verbose::loaded(script.object, &session.programs(unit)));
+    }
     panic::stage("attaching probes");
     let attached = session.attach(unit)?;
-    tell(flags, &session, unit, &attached);
+    if flags.verbose > 0 {
+        let names: Vec<_> = session.attached().into_iter().map(|(.., name)| name).collect();
+        eprint!("{}", verbose::attached(&names));
+    }
+    tell(flags, &session, unit, &attached, script);
+    tell_interfaces(invocation, &script.object.plan);
     if flags.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
@@ -208,14 +251,23 @@ fn trace(
     session.run(sink.as_mut(), &stop)?;
     panic::stage("ending");
     let status = session.finish(sink.as_mut())?;
-    if !flags.no_warnings {
+    if table {
+        let runs = session.programs(unit);
+        eprint!("{}", verbose::table(&script.object.plan, &runs, &session.losses()));
+    } else if !flags.no_warnings {
         eprint!("{}", losses(&session));
     }
     Ok(ExitCode::from(status.code.to_le_bytes()[0]))
 }
 
 /// What the user should know before anything happens.
-fn tell(flags: &Cli, session: &Session, unit: UnitId, attached: &AttachReport) {
+fn tell(
+    flags: &Cli,
+    session: &Session,
+    unit: UnitId,
+    attached: &AttachReport,
+    script: &Script<'_>,
+) {
     if flags.no_warnings {
         return;
     }
@@ -225,7 +277,7 @@ fn tell(flags: &Cli, session: &Session, unit: UnitId, attached: &AttachReport) {
     let missing = session.plan(unit).map(|plan| plan.config.missing_probes);
     if missing == Some(MissingProbes::Warn) {
         for error in &attached.failed {
-            eprintln!("WARNING: {error}");
+            eprint!("{}", report::missing_probe(error, script.sources, script.points));
         }
     }
     if !flags.quiet {
@@ -233,6 +285,30 @@ fn tell(flags: &Cli, session: &Session, unit: UnitId, attached: &AttachReport) {
             eprintln!("{note}");
         }
     }
+}
+
+/// Says which interfaces packets are seen on, where the script leaves that open, and how to choose.
+fn tell_interfaces(invocation: &Invocation, plan: &Plan) {
+    let mut names: Vec<&str> = plan
+        .probes
+        .iter()
+        .filter_map(|probe| match &probe.target {
+            Target::Xdp { interface, .. } => Some(interface.as_str()),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.len() < 2 || invocation.flags.quiet {
+        return;
+    }
+    let how = match &invocation.action {
+        Action::Run { input: Input::BuiltIn(script), .. } => {
+            format!("; for one alone: rbtrace {} INTERFACE", script.name)
+        }
+        _ => String::new(),
+    };
+    eprintln!("XDP on {} interfaces: {}{how}", names.len(), names.join(", "));
 }
 
 /// Says that everything is attached.

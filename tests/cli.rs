@@ -235,3 +235,13 @@ fn temporary(name: &str) -> String {
     let path = std::env::temp_dir().join(format!("rbtrace-cli-{}-{name}", std::process::id()));
     path.to_string_lossy().into_owned()
 }
+
+#[test]
+fn a_bad_variable_is_named_and_the_script_is_not_blamed() {
+    let output = command(&["--emit-elf", "-", "-e", HELLO])
+        .env("BPFTRACE_MAX_STRLEN", "lots")
+        .output()
+        .expect("rbtrace runs");
+    fails(&output, &["environment variable BPFTRACE_MAX_STRLEN", "found `lots`", "unset"]);
+    assert!(!err(&output).contains("-->"), "{}", err(&output));
+}

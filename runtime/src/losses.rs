@@ -36,6 +36,8 @@ enum Kind {
 /// Data that was lost during a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LossTotal {
+    /// Index of the program in its plan.
+    pub program: usize,
     /// Full name of the probe that lost it.
     pub probe: Option<String>,
     /// What was lost.
@@ -72,7 +74,12 @@ impl Losses {
     /// All that was lost up to the last report.
     pub fn totals(&self, plan: &Plan) -> impl Iterator<Item = LossTotal> {
         self.counts.iter().filter(|(_, count)| **count > 0).map(|((program, kind), count)| {
-            LossTotal { probe: probe_name(plan, *program), what: (*kind).into(), count: *count }
+            LossTotal {
+                program: *program,
+                probe: probe_name(plan, *program),
+                what: (*kind).into(),
+                count: *count,
+            }
         })
     }
 
@@ -91,7 +98,7 @@ impl Losses {
         }
         for (index, program) in loaded.programs.iter().enumerate() {
             // Kernels before 5.12 do not count.
-            let missed = bpf::missed_runs(program.fd.as_fd()).unwrap_or(0);
+            let missed = bpf::program_info(program.fd.as_fd()).map_or(0, |info| info.missed);
             counts.push(((index, Kind::Missed), missed));
         }
         Ok(counts)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{MapRole, Object, Plan};
@@ -18,9 +18,11 @@ use crate::machine::Machine;
 use crate::maps::LoadedMap;
 use crate::signals::StopFlag;
 use crate::sink::Sink;
+use crate::sys::bpf;
 use crate::unit::Unit;
 
 pub use crate::losses::LossTotal;
+pub use crate::sys::bpf::ProgramInfo;
 
 /// Longest time between two looks at the loss counters.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ pub struct Options {
     pub pid: Option<u32>,
     /// Trace only this command, and end when it ends.
     pub child: Option<Child>,
+    /// Whenever it is set, all maps are printed.
+    pub user_signal: Option<StopFlag>,
 }
 
 /// An object of a session.
@@ -85,10 +89,15 @@ pub struct Session {
     child: Option<Child>,
     /// The process of [`Options::pid`].
     target: Option<OwnedFd>,
+    user_signal: Option<StopFlag>,
     /// What `exit` was called with.
     exit: Option<i32>,
     /// Perf events without programs.
     leftovers: Vec<OwnedFd>,
+    /// The kernel counts runs as long as this is open.
+    statistics: Option<OwnedFd>,
+    /// When it was last looked whether what is probed is still there.
+    looked: Instant,
 }
 
 impl Session {
@@ -104,8 +113,11 @@ impl Session {
             shared: Vec::new(),
             child: options.child,
             target,
+            user_signal: options.user_signal,
             exit: None,
             leftovers: Vec::new(),
+            statistics: None,
+            looked: Instant::now(),
         })
     }
 
@@ -177,6 +189,21 @@ impl Session {
         }
     }
 
+    /// Ends an object: detaches its probes, runs its `end` blocks and removes it from the kernel.
+    /// Maps that it shares live on.
+    pub fn end_unit(&mut self, unit: UnitId, sink: &mut dyn Sink) -> Result<(), Error> {
+        let Some(mut unit) = self.units.remove(&unit) else { return Ok(()) };
+        close_aside(unit.detach());
+        let mut ignored = None;
+        unit.drain_all(sink, &mut ignored)?;
+        unit.discard();
+        unit.run_all(ProbeKind::End)?;
+        let mut ignored = None;
+        unit.drain_all(sink, &mut ignored)?;
+        unit.report_losses(sink, true)?;
+        output(sink.flush())
+    }
+
     /// Waits for records, no longer than `timeout` (for ever if absent), and handles those that
     /// are there. True if `exit` was called.
     pub fn poll(&mut self, timeout: Option<Duration>, sink: &mut dyn Sink) -> Result<bool, Error> {
@@ -190,8 +217,10 @@ impl Session {
         self.release_child()?;
         loop {
             let ended = self.target_ended();
+            self.release_gone(sink)?;
             let done = !self.units.values().any(Unit::can_fire);
             self.handle(sink)?;
+            self.answer_user_signal(sink)?;
             let reason = if self.exit.is_some() {
                 Reason::Exit
             } else if stop.is_set() {
@@ -237,6 +266,23 @@ impl Session {
         self.print_maps(sink)?;
         output(sink.flush())?;
         Ok(ExitStatus { code: late.or(code).unwrap_or(0), reason })
+    }
+
+    /// Has the kernel count runs of programs and their time, as long as the session lives. It
+    /// costs each run some nanoseconds. Where it cannot (before Linux 5.8, without
+    /// `CAP_SYS_ADMIN`), they stay 0.
+    pub fn count_runs(&mut self) {
+        self.statistics = bpf::enable_statistics().ok();
+    }
+
+    /// What the kernel says of an object's programs, in the order of the plan.
+    pub fn programs(&self, unit: UnitId) -> Vec<ProgramInfo> {
+        self.units.get(&unit).map_or_else(Vec::new, Unit::programs)
+    }
+
+    /// The verifier's log of each program of an object, in the order of the plan.
+    pub fn verifier_logs(&self, unit: UnitId) -> Vec<String> {
+        self.units.get(&unit).map_or_else(Vec::new, Unit::verifier_logs)
     }
 
     /// All that was lost in this session, by probe.
@@ -298,6 +344,24 @@ impl Session {
         Ok(())
     }
 
+    /// Lets go of probes whose place is gone, at most once a tick.
+    fn release_gone(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        if self.looked.elapsed() < TICK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        self.units.values_mut().try_for_each(|unit| unit.release_gone(sink))
+    }
+
+    fn answer_user_signal(&self, sink: &mut dyn Sink) -> Result<(), Error> {
+        let Some(flag) = self.user_signal.as_ref().filter(|flag| flag.is_set()) else {
+            return Ok(());
+        };
+        flag.reset();
+        self.print_maps(sink)?;
+        output(sink.flush())
+    }
+
     fn target_ended(&mut self) -> bool {
         let child = self.child.as_mut().is_some_and(|c| c.status().is_some());
         child || self.target.as_ref().is_some_and(|fd| is_readable(fd.as_fd()))
@@ -322,6 +386,7 @@ impl Session {
             .chain(child)
             .chain(self.target.as_ref().map(AsFd::as_fd))
             .chain(stop.map(StopFlag::fd))
+            .chain(self.user_signal.as_ref().map(StopFlag::fd))
             .collect();
         let mut fds: Vec<PollFd<'_>> =
             sources.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
@@ -393,7 +458,7 @@ mod tests {
     #[test]
     fn processes_that_are_not_there() {
         for pid in [0, 0x7fff_ffff, u32::MAX] {
-            let options = Options { pid: Some(pid), child: None };
+            let options = Options { pid: Some(pid), ..Options::default() };
             assert!(matches!(Session::new(options), Err(Error::NoProcess(p)) if p == pid));
         }
     }

@@ -1,4 +1,4 @@
-//! Asking a run to end: from another thread, or by SIGINT and SIGTERM.
+//! Asking a run to end, from another thread or by a signal, and to show its maps.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,8 +19,8 @@ impl StopFlag {
         Ok(Self(Arc::new(eventfd(0, flags)?)))
     }
 
-    /// The flag that the first SIGINT or SIGTERM sets. The second one kills this process at
-    /// once.
+    /// The flag that the first SIGINT, SIGTERM or SIGHUP sets. The second one kills this process
+    /// at once.
     pub fn on_signals() -> io::Result<Self> {
         // The handler may run at any time until the process ends, so its flag lives as long.
         static FLAG: OnceLock<StopFlag> = OnceLock::new();
@@ -32,6 +32,20 @@ impl StopFlag {
             }
         };
         signal::install(flag.0.as_fd())?;
+        Ok(flag.clone())
+    }
+
+    /// The flag that SIGUSR1 sets: see [`crate::session::Options::user_signal`].
+    pub fn on_user_signal() -> io::Result<Self> {
+        static FLAG: OnceLock<StopFlag> = OnceLock::new();
+        let flag = match FLAG.get() {
+            Some(flag) => flag,
+            None => {
+                let new = Self::new()?;
+                FLAG.get_or_init(|| new)
+            }
+        };
+        signal::install_user(flag.0.as_fd())?;
         Ok(flag.clone())
     }
 

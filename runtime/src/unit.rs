@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
-use rbtrace_probes_ebpf::plan::{MapRole, MissingProbes, Object, Plan};
+use rbtrace_probes_ebpf::plan::{MapRole, MissingProbes, Object, Plan, Target};
 
 use crate::attach::{self, Attachment, Context, Site, begin_end};
 use crate::decode::Decoder;
@@ -23,6 +23,7 @@ use crate::ring::Ring;
 use crate::session::{AttachReport, output};
 use crate::sink::Sink;
 use crate::snapshot::MapSnapshot;
+use crate::sys::bpf::{self, ProgramInfo};
 
 /// Records that are handled before anything else gets its turn.
 const ROUND: usize = 65_536;
@@ -248,6 +249,24 @@ impl Unit {
         (group.probes, attach::detach_all(vec![group.attachment]))
     }
 
+    /// Lets go of XDP probes whose interface is gone, and says so.
+    pub fn release_gone(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        let is_gone = |group: &Group| {
+            let first = group.probes.first().and_then(|p| self.loaded.plan.probes.get(*p as usize));
+            let is_xdp = first.is_some_and(|p| matches!(p.target, Target::Xdp { .. }));
+            let link = group.attachment.links.first();
+            is_xdp && link.is_some_and(|l| bpf::has_interface(l.as_fd()).is_ok_and(|there| !there))
+        };
+        let (gone, left) =
+            std::mem::take(&mut self.attached).into_iter().partition::<Vec<_>, _>(is_gone);
+        self.attached = left;
+        for name in gone.iter().flat_map(|g| &g.probes).filter_map(|p| self.probe_name(*p)) {
+            let message = format!("{name}: the network interface is gone");
+            output(sink.event(&Event::Warning { message, location: None }))?;
+        }
+        Ok(())
+    }
+
     /// Indices of the probes that are attached, sorted.
     pub fn attached(&self) -> Vec<u32> {
         let mut probes: Vec<u32> =
@@ -385,6 +404,17 @@ impl Unit {
         let events =
             self.losses.report(&self.loaded, now).map_err(Error::system("read loss counters"))?;
         events.iter().try_for_each(|event| output(sink.event(event)))
+    }
+
+    /// What the kernel says of its programs; nothing of those that it does not tell about.
+    pub fn programs(&self) -> Vec<ProgramInfo> {
+        let programs = self.loaded.programs.iter();
+        programs.map(|p| bpf::program_info(p.fd.as_fd()).unwrap_or_default()).collect()
+    }
+
+    /// What the verifier says of each program.
+    pub fn verifier_logs(&self) -> Vec<String> {
+        (0..self.loaded.programs.len()).map(|index| self.loaded.verifier_log(index)).collect()
     }
 
     /// All that was lost.

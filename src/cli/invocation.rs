@@ -91,7 +91,8 @@ impl Invocation {
 
     /// Whether a stage is to be printed.
     pub fn prints(&self, stage: Stage) -> bool {
-        self.flags.stages.iter().any(|s| *s == stage || *s == Stage::All)
+        let all = stage != Stage::Verifier;
+        self.flags.stages.iter().any(|s| *s == stage || (all && *s == Stage::All))
     }
 }
 

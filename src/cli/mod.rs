@@ -113,9 +113,14 @@ pub struct Cli {
     #[arg(short = 'q', long = "quiet", help_heading = "Output")]
     pub quiet: bool,
 
-    /// More messages; with -l, the fields of tracepoints
+    /// Say what is loaded and attached, and at the end how often each program ran and what it
+    /// lost; with -l, the fields of tracepoints
     #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
     pub verbose: u8,
+
+    /// At the end, tell how often each program ran, how long it took and what it lost
+    #[arg(long, help_heading = "Output")]
+    pub stats: bool,
 
     /// Warn when a map is full, which is always done; failed reads of memory are not reported yet
     #[arg(short = 'k', long = "warnings", help_heading = "Output", conflicts_with = "no_warnings")]
@@ -134,7 +139,7 @@ pub struct Cli {
     pub emit_elf: Option<PathBuf>,
 
     /// Print what a stage of the compiler made, and end: ast, expand, hir, clif, clif-opt, bpf,
-    /// elf, or all
+    /// elf, all of these, or what the kernel's verifier says: verifier
     #[arg(short = 'd', long = "debug", value_name = "STAGE", help_heading = "Looking inside")]
     #[arg(value_delimiter = ',')]
     pub stages: Vec<Stage>,
@@ -230,6 +235,8 @@ pub enum Stage {
     Bpf,
     /// Sections and symbols of the object
     Elf,
-    /// Each of them
+    /// What the kernel's verifier says of each program
+    Verifier,
+    /// Each of them but the verifier's
     All,
 }

@@ -27,7 +27,7 @@ pub enum Command {
 }
 
 /// Which blocks.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// Each of them.
     All,
@@ -38,7 +38,7 @@ pub enum Which {
 /// Names of the commands, with what they take and what they do.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     (":probes", "", "the blocks that run, with their numbers"),
-    (":detach", "N|all", "end the block with this number"),
+    (":detach", "N|all", "end the block with this number; its END runs"),
     (":maps", "", "the maps and what is in them"),
     (":clear", "@NAME", "empty a map"),
     (":load", "FILE [PARAM]...", "run a script, or a built-in one, beside what runs"),

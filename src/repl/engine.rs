@@ -166,7 +166,8 @@ impl Running {
         if let Err(error) = self.session.finish(self.sink.as_mut()) {
             self.say(&format!("ERROR: {error}\n"));
         }
-        self.detach_all();
+        let all = std::mem::take(&mut self.blocks);
+        all.iter().for_each(|block| self.session.unload(block.unit));
     }
 
     fn end(mut self) {
@@ -208,23 +209,15 @@ impl Running {
         Ok(Started { number: None, report, warnings })
     }
 
-    /// Detaches the block with this number; how many that were.
-    pub fn detach(&mut self, number: u32) -> usize {
-        let (gone, left) =
-            std::mem::take(&mut self.blocks).into_iter().partition(|b| b.number == number);
+    /// Ends the blocks that `which` chooses, their END included; how many that were.
+    pub fn detach(&mut self, which: impl Fn(&Block) -> bool) -> Result<usize, Error> {
+        let (gone, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.blocks).into_iter().partition(which);
         self.blocks = left;
-        self.unload(gone)
-    }
-
-    /// Detaches every block; how many that were.
-    pub fn detach_all(&mut self) -> usize {
-        let all = std::mem::take(&mut self.blocks);
-        self.unload(all)
-    }
-
-    fn unload(&mut self, blocks: Vec<Block>) -> usize {
-        blocks.iter().for_each(|block| self.session.unload(block.unit));
-        blocks.len()
+        for block in &gone {
+            self.session.end_unit(block.unit, self.sink.as_mut())?;
+        }
+        Ok(gone.len())
     }
 
     /// Whether a running block uses this map.

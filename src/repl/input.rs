@@ -1,5 +1,7 @@
 //! What was typed: a script, or a statement or an expression that becomes one.
 
+use std::ops::Range;
+
 use rbtrace_lang::ast::ExprKind;
 use rbtrace_lang::diag::Diagnostic;
 use rbtrace_lang::parse::{parse, parse_expression};
@@ -14,14 +16,63 @@ const WITHOUT_VALUE: &[&str] = &[
     "warnf", "zero",
 ];
 
+/// A script, and what of it was typed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Typed {
+    /// Name of what was typed, in messages.
+    pub name: String,
+    /// What is compiled.
+    pub script: String,
+    /// Where in the script that is which was typed.
+    typed: Range<usize>,
+}
+
+impl Typed {
+    /// A script as it is.
+    pub fn script(name: &str, text: &str) -> Self {
+        Self { name: name.into(), script: text.into(), typed: 0..text.len() }
+    }
+
+    /// What was typed, made a block by what stands around it.
+    fn wrapped(before: &str, typed: &str, after: &str) -> Self {
+        let start = before.len();
+        Self {
+            name: NAME.into(),
+            script: format!("{before}{typed}{after}"),
+            typed: start..start + typed.len(),
+        }
+    }
+
+    /// Whether it was typed as a script.
+    pub fn is_script(&self) -> bool {
+        self.typed == (0..self.script.len())
+    }
+
+    /// Makes diagnostics be about what was typed alone, and answers that as their source.
+    pub fn about(&self, diagnostics: &mut [Diagnostic], sources: Sources) -> Sources {
+        if self.is_script() {
+            return sources;
+        }
+        let Range { start, end } = self.typed;
+        let moved = |at: u32| (at as usize).clamp(start, end).saturating_sub(start) as u32;
+        for label in diagnostics.iter_mut().flat_map(|d| &mut d.labels) {
+            label.span.start = moved(label.span.start);
+            label.span.end = moved(label.span.end);
+        }
+        let mut typed = Sources::default();
+        typed.add(self.name.as_str(), self.script.get(start..end).unwrap_or_default());
+        typed
+    }
+}
+
 /// The script that the text stands for.
 ///
 /// # Errors
 ///
 /// What is wrong with it, about the text as typed.
-pub fn script(text: &str) -> Result<String, (Vec<Diagnostic>, Sources)> {
+pub fn script(text: &str) -> Result<Typed, (Vec<Diagnostic>, Sources)> {
     let whole = match parsed(text) {
-        Ok(()) => return Ok(text.to_owned()),
+        Ok(()) => return Ok(Typed::script(NAME, text)),
         Err(errors) => errors,
     };
     let bare = text.trim().trim_end_matches(';').trim_end();
@@ -33,18 +84,19 @@ pub fn script(text: &str) -> Result<String, (Vec<Diagnostic>, Sources)> {
                 ExprKind::Call { name, .. } => !WITHOUT_VALUE.contains(&name.name.as_str()),
                 _ => true,
             };
-            Ok(if has_value { format!("BEGIN {{ print({bare}); }}") } else { in_begin(text) })
+            let print = || Typed::wrapped("BEGIN { print(", bare, "); }");
+            Ok(if has_value { print() } else { in_begin(text) })
         }
-        Err(_) if parsed(&in_begin(text)).is_ok() => Ok(in_begin(text)),
+        Err(_) if parsed(&in_begin(text).script).is_ok() => Ok(in_begin(text)),
         // A block, or the start of one, was meant to be a script.
         Err(_) if text.contains('{') => Err(whole),
         Err(errors) => Err((errors, sources)),
     }
 }
 
-fn in_begin(text: &str) -> String {
-    let end = if text.trim_end().ends_with([';', '}']) { "" } else { ";" };
-    format!("BEGIN {{ {}{end} }}", text.trim())
+fn in_begin(text: &str) -> Typed {
+    let end = if text.trim_end().ends_with([';', '}']) { " }" } else { "; }" };
+    Typed::wrapped("BEGIN { ", text.trim(), end)
 }
 
 fn parsed(text: &str) -> Result<(), (Vec<Diagnostic>, Sources)> {
@@ -56,6 +108,7 @@ fn parsed(text: &str) -> Result<(), (Vec<Diagnostic>, Sources)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rbtrace_lang::span::Span;
 
     #[test]
     fn blocks_statements_and_expressions() {
@@ -69,8 +122,22 @@ mod tests {
             ("@a = 5", "BEGIN { @a = 5; }"),
             ("if (1) { @a = 5; }", "BEGIN { if (1) { @a = 5; } }"),
         ] {
-            assert_eq!(script(typed).ok().as_deref(), Some(expected), "{typed}");
+            let script = script(typed).ok().map(|typed| typed.script);
+            assert_eq!(script.as_deref(), Some(expected), "{typed}");
         }
+    }
+
+    #[test]
+    fn later_mistakes_are_about_what_was_typed_too() {
+        let typed = script("1 + @nope").expect("an expression");
+        let mut sources = Sources::default();
+        let file = sources.add(NAME, typed.script.as_str());
+        let at = typed.script.find("@nope").expect("it is there") as u32;
+        let span = Span { start: at, end: at + 5, file };
+        let mut all = [Diagnostic::error("x", span, "y")];
+        let about = typed.about(&mut all, sources);
+        assert_eq!(about.get(0).map(|s| s.text.as_str()), Some("1 + @nope"));
+        assert_eq!((all[0].labels[0].span.start, all[0].labels[0].span.end), (4, 9));
     }
 
     #[test]

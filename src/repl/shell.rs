@@ -17,12 +17,12 @@ use rbtrace_runtime::features::target_profile;
 
 use super::command::{COMMANDS, Command, Which, parse};
 use super::engine::{Engine, Running};
-use super::input;
+use super::input::{self, Typed};
 use super::printer::Printer;
 use super::save;
 use crate::catalog::Machine;
 use crate::cli::{self, Cli};
-use crate::compile::{self, Compiled, Setting};
+use crate::compile::{self, Compiled, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
 
@@ -99,9 +99,9 @@ impl Shell {
 
     fn typed(&mut self, text: &str) -> Result<()> {
         match input::script(text) {
-            Ok(script) => {
-                let source = (script == text).then(|| text.trim().to_owned());
-                self.run(input::NAME, &script, source, &[])
+            Ok(typed) => {
+                let source = typed.is_script().then(|| text.trim().to_owned());
+                self.run(&typed, source, &[])
             }
             Err((errors, sources)) => {
                 let text = report::diagnostics(&errors, &sources, self.loudness);
@@ -112,15 +112,9 @@ impl Shell {
     }
 
     /// Compiles a script and starts it. `source` is what `:save` will write.
-    fn run(
-        &mut self,
-        name: &str,
-        text: &str,
-        source: Option<String>,
-        params: &[String],
-    ) -> Result<()> {
+    fn run(&mut self, typed: &Typed, source: Option<String>, params: &[String]) -> Result<()> {
         let mut sources = Sources::default();
-        let file = sources.add(name, text);
+        let file = sources.add(typed.name.as_str(), typed.script.as_str());
         let params = Params { positional: params.to_vec() };
         let setting = Setting {
             machine: &self.machine,
@@ -131,16 +125,20 @@ impl Shell {
         };
         let compiled = match compile::compile(&sources, file, &setting, &mut compile::unobserved) {
             Ok(compiled) => compiled,
-            Err(failure) => {
+            Err(mut failure) => {
+                if let compile::Failure::Script(all) = &mut failure {
+                    sources = typed.about(all, sources);
+                }
                 let text = report::failure(&failure, &sources, self.loudness);
                 self.say(&text);
                 return Ok(());
             }
         };
-        let warnings = report::diagnostics(&compiled.warnings, &sources, self.loudness);
-        self.say(&warnings);
-        let Compiled { object, maps, warnings } = compiled;
-        if self.start(object, source, &sources)? {
+        let mut shown = compiled.warnings.clone();
+        let about = typed.about(&mut shown, sources.clone());
+        self.say(&report::diagnostics(&shown, &about, self.loudness));
+        let Compiled { object, maps, warnings, points } = compiled;
+        if self.start(object, source, &sources, &points)? {
             // A map that was only read got its type from a guess: it must not bind what follows.
             let guessed = |map: &hir::Map| {
                 let is_about = |label: &Label| label.span.start == map.span.start;
@@ -157,18 +155,27 @@ impl Shell {
     }
 
     /// Starts an object; whether that went well.
-    fn start(&mut self, object: Object, source: Option<String>, sources: &Sources) -> Result<bool> {
+    fn start(
+        &mut self,
+        object: Object,
+        source: Option<String>,
+        sources: &Sources,
+        points: &Points,
+    ) -> Result<bool> {
         let started = match self.engine.call(move |running| running.start(&object, source))? {
             Ok(started) => started,
             Err(error) => {
-                let text = report::runtime_error(&error, sources, self.loudness);
+                let text = report::runtime_error(&error, sources, points, self.loudness);
                 self.say(&text);
                 return Ok(false);
             }
         };
-        let failed = started.report.failed.iter().map(ToString::to_string);
-        for warning in started.warnings.into_iter().chain(failed) {
+        for warning in started.warnings {
             self.say(&format!("WARNING: {warning}\n"));
+        }
+        for error in &started.report.failed {
+            let text = report::missing_probe(error, sources, points);
+            self.say(&text);
         }
         for note in &started.report.notes {
             self.say(&format!("{note}\n"));
@@ -235,12 +242,21 @@ impl Shell {
     }
 
     fn detach(&mut self, which: Which) -> Result<()> {
-        let gone = self.engine.call(move |running| match which {
-            Which::One(number) => running.detach(number),
-            Which::All => running.detach_all(),
-        })?;
-        if gone == 0 {
-            bail!("there is no such block; :probes lists them");
+        let gone = self.engine.call(move |running| {
+            running.detach(|block| match which {
+                Which::One(number) => block.number == number,
+                Which::All => true,
+            })
+        })??;
+        match which {
+            Which::All if gone == 0 => {
+                self.say("no block runs\n");
+                return Ok(());
+            }
+            Which::One(number) if gone == 0 => {
+                bail!("there is no block {number}; :probes lists those that run");
+            }
+            _ => {}
         }
         self.say(&format!("{} detached\n", counted(gone, "block")));
         Ok(())
@@ -255,7 +271,8 @@ impl Shell {
         let heading = format!("{}\n", names.join(" "));
         let prints: String = names.iter().map(|name| format!("print({name}); ")).collect();
         self.say(&heading);
-        self.run(input::NAME, &format!("BEGIN {{ {prints}}}"), None, &[])
+        let prints = format!("BEGIN {{ {prints}}}");
+        self.run(&Typed::script(input::NAME, &prints), None, &[])
     }
 
     /// Empties a map. If no block uses it, its type is forgotten, too, so that the name can be
@@ -284,14 +301,14 @@ impl Shell {
         match source::read(&cli::input(file))? {
             Program::Script { name, text } => {
                 let saved = save::with_defaults(text.trim(), params);
-                self.run(&name, &text, Some(saved), params)
+                self.run(&Typed::script(&name, &text), Some(saved), params)
             }
             Program::Object { name, elf } => {
                 if !params.is_empty() {
                     bail!("{}", source::no_params(&name));
                 }
                 let object = source::object(&name, &elf)?;
-                self.start(object, None, &Sources::default()).map(drop)
+                self.start(object, None, &Sources::default(), &Points::default()).map(drop)
             }
         }
     }

@@ -157,11 +157,13 @@ pub fn read(
         let Some(name) = env_name(variable) else { continue };
         let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else { continue };
         if let Err(expected) = set(&mut settings, &Given::Text(value)) {
-            errors.push(Diagnostic::error(
-                "bad-setting",
-                Default::default(),
-                format!("environment variable {variable}: expected {expected}, found `{value}`"),
-            ));
+            let message =
+                format!("environment variable {variable}: expected {expected}, found `{value}`");
+            let mut error = Diagnostic::error("bad-setting", Default::default(), message)
+                .help(format!("unset {variable}, or give it another value"));
+            // The script is not at fault.
+            error.labels.clear();
+            errors.push(error);
         }
     }
     settings
@@ -225,5 +227,6 @@ mod tests {
         let env = [("BPFTRACE_MAX_STRLEN".to_owned(), "lots".to_owned())];
         read(&[], &env, &mut errors);
         assert_eq!(errors.len(), 1);
+        assert!(errors[0].labels.is_empty(), "no place in the script is wrong");
     }
 }

@@ -292,10 +292,14 @@ impl Loaded {
         load_program(&self.spec(image, attach_type), &mut [])
     }
 
+    /// What the verifier says of a program.
+    pub fn verifier_log(&self, index: usize) -> String {
+        let Some(program) = self.programs.get(index) else { return String::new() };
+        verifier::log_of(&self.spec(&program.image, attach_type(&program.image).0))
+    }
+
     fn submit_or_explain(&self, image: &Image) -> Result<OwnedFd, Error> {
-        const XDP: u32 = rbtrace_probes_ebpf::kinds::ProgramType::Xdp as u32;
-        let (attach_type, need) =
-            if image.kind == XDP { (ATTACH_XDP, Need::Network) } else { (0, Need::Tracing) };
+        let (attach_type, need) = attach_type(image);
         let error = match self.submit(image, attach_type) {
             Ok(fd) => return Ok(fd),
             Err(error) => error,
@@ -306,6 +310,12 @@ impl Loaded {
         let log = verifier::log_of(&self.spec(image, attach_type));
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))
     }
+}
+
+/// The attach type that a program is loaded for, and what loading it needs.
+fn attach_type(image: &Image) -> (u32, Need) {
+    const XDP: u32 = rbtrace_probes_ebpf::kinds::ProgramType::Xdp as u32;
+    if image.kind == XDP { (ATTACH_XDP, Need::Network) } else { (0, Need::Tracing) }
 }
 
 /// A kernel function by its bare name, which a link to many places can take.

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_prog_info};
 
 use super::{check, check_fd};
 
@@ -202,6 +202,8 @@ pub(crate) struct ProgramBtf<'a> {
 const FUNC_INFO_SIZE: usize = 8;
 /// Bytes of a `struct bpf_line_info`.
 const LINE_INFO_SIZE: usize = 16;
+/// Bytes of a `struct bpf_insn`.
+const BYTES_OF_INSTRUCTION: u32 = 8;
 
 /// Loads a program. The verifier writes its log to `log` unless that is empty.
 pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result<OwnedFd> {
@@ -264,9 +266,26 @@ pub(crate) fn run_program(program: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(unsafe { attr.test.retval })
 }
 
-/// How often the kernel skipped a program because it was running already on that CPU. 0 before
-/// Linux 5.12.
-pub(crate) fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
+/// What the kernel knows of a program (`struct bpf_prog_info`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramInfo {
+    /// eBPF instructions as they run, the kernel's own additions included.
+    pub instructions: u32,
+    /// Bytes of machine code; 0 without the just-in-time compiler.
+    pub machine_code: u32,
+    /// Instructions that the verifier looked at, each as often as it did; 0 before Linux 5.16.
+    pub verified: u32,
+    /// Times that it ran; 0 unless [`enable_statistics`] was called.
+    pub runs: u64,
+    /// Nanoseconds that it ran; 0 unless [`enable_statistics`] was called.
+    pub nanoseconds: u64,
+    /// Times that the kernel skipped it because it was running already on that CPU; 0 before
+    /// Linux 5.12.
+    pub missed: u64,
+}
+
+/// What the kernel knows of a program.
+pub(crate) fn program_info(program: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     // SAFETY: a record of integers, for which all zeros is a value.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
     let mut attr = zeroed();
@@ -275,7 +294,23 @@ pub(crate) fn missed_runs(program: BorrowedFd<'_>) -> io::Result<u64> {
     attr.info.info = std::ptr::from_mut(&mut info) as u64;
     // SAFETY: `info` is valid for `info_len` bytes.
     check(unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) })?;
-    Ok(info.recursion_misses)
+    Ok(ProgramInfo {
+        instructions: info.xlated_prog_len / BYTES_OF_INSTRUCTION,
+        machine_code: info.jited_prog_len,
+        verified: info.verified_insns,
+        runs: info.run_cnt,
+        nanoseconds: info.run_time_ns,
+        missed: info.recursion_misses,
+    })
+}
+
+/// Has the kernel count runs of programs and their time until what is returned is closed (since
+/// Linux 5.8).
+pub(crate) fn enable_statistics() -> io::Result<OwnedFd> {
+    // `BPF_STATS_RUN_TIME` of `enum bpf_stats_type` is 0.
+    let mut attr = zeroed();
+    // SAFETY: the command uses no pointer.
+    check_fd(unsafe { call(bpf_cmd::BPF_ENABLE_STATS, &mut attr) })
 }
 
 /// Attaches a program to a perf event by a link.
@@ -311,6 +346,20 @@ pub(crate) fn link_xdp(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io:
     }
     // SAFETY: no buffers are handed over.
     check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Whether the interface of an XDP link is still there.
+pub(crate) fn has_interface(link: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: a record of integers, for which all zeros is a value.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed();
+    attr.info.bpf_fd = link.as_raw_fd() as u32;
+    attr.info.info_len = std::mem::size_of::<bpf_link_info>() as u32;
+    attr.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: `info` is valid for `info_len` bytes.
+    check(unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) })?;
+    // SAFETY: reading an integer of the union that the kernel has written.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex } != 0)
 }
 
 /// Attaches a program to many kernel functions by one link. Each name has its cookie.

@@ -37,8 +37,12 @@ pub(crate) fn fork_waiting(
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM] {
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1] {
             libc::signal(signal, libc::SIG_DFL);
+        }
+        // Under nohup(1) it is ignored, and stays so.
+        if libc::signal(libc::SIGHUP, libc::SIG_DFL) == libc::SIG_IGN {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
         }
         let mut byte = 0u8;
         let got = loop {
