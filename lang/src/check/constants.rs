@@ -1,6 +1,6 @@
 //! Named integers.
 
-use crate::c;
+use crate::c::ConstantValue;
 use crate::catalog::ctypes::TypeRef;
 
 use super::Checker;
@@ -41,10 +41,10 @@ pub(super) fn find(name: &str, checker: &Checker<'_>) -> Option<Constant> {
     if let Some(verdict) = verdict(checker.at.kind) {
         return Some(Constant::Value(verdict.value.into()));
     }
-    match checker.c.constant(name) {
-        Some(c::Constant::Int(value)) => return Some(Constant::Value(*value)),
-        Some(c::Constant::Str(text)) => return Some(Constant::Text(text.clone())),
-        Some(c::Constant::Text(_)) | None => {}
+    match checker.c.constant(name, checker.cx.types).and_then(|constant| constant.value) {
+        Some(ConstantValue::Int(value)) => return Some(Constant::Value(value)),
+        Some(ConstantValue::Str(text)) => return Some(Constant::Text(text)),
+        None => {}
     }
     let variant = checker.c.enumerator(name);
     if let Some((of, value)) = variant.or_else(|| checker.cx.types.kernel_enumerator(name)) {

@@ -1,5 +1,6 @@
 //! The registry of codes: each with the text that `rbtrace explain CODE` prints.
 
+pub mod c;
 pub mod check;
 pub mod probes;
 pub mod syntax;
@@ -14,7 +15,7 @@ pub struct Code {
 
 /// Every code there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    syntax::CODES.iter().chain(probes::CODES).chain(check::CODES)
+    syntax::CODES.iter().chain(probes::CODES).chain(check::CODES).chain(c::CODES)
 }
 
 /// The explanation of a code.
