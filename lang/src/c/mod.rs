@@ -37,7 +37,7 @@ use rbtrace_probes_ebpf::profile::{Arch, TargetProfile};
 use crate::ast;
 use crate::catalog::TypeSource;
 use crate::catalog::ctypes::{CRecord, CType, Tag, TypeRef};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Label};
 use crate::span::Span;
 
 use failure::Failure;
@@ -112,11 +112,18 @@ pub fn parse(
     }
     preprocessor.finish();
     let Preprocessor { macros, pasted, out, missing, .. } = preprocessor;
+    let before = diagnostics.len();
     let mut builder = build::Builder::new(types, diagnostics);
     for chunk in split::chunks(&out, &macros.texts, &pasted) {
         builder.declare(chunk);
     }
-    Declarations { store: builder.finish(), macros, missing }
+    let declarations = Declarations { store: builder.finish(), macros, missing };
+    for diagnostic in diagnostics.iter_mut().skip(before) {
+        if let "c-unknown-type" | "c-incomplete-type" | "c-constant" = diagnostic.code {
+            declarations.note_missing_headers(diagnostic);
+        }
+    }
+    declarations
 }
 
 impl Default for Declarations {
@@ -182,5 +189,13 @@ impl Declarations {
     /// Headers that could not be read: why a name may be unknown.
     pub fn missing_headers(&self) -> &[MissingHeader] {
         &self.missing
+    }
+
+    /// Adds to an error about an unknown name that headers were not found.
+    pub fn note_missing_headers(&self, error: &mut Diagnostic) {
+        for header in &self.missing {
+            let text = format!("`{}` was not found", header.name);
+            error.labels.push(Label { span: header.span, text });
+        }
     }
 }

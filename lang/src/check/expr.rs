@@ -107,7 +107,6 @@ impl Checker<'_> {
             Some(constants::Constant::Variant { value, .. }) => {
                 return Ok(literal(value.into(), span));
             }
-            Some(constants::Constant::Text(text)) => return self.string(&text, span),
             Some(constants::Constant::VerdictOf(kind)) => {
                 let here = self.at.spec().name;
                 return Err(self.error(
@@ -131,6 +130,7 @@ impl Checker<'_> {
         } else {
             let known: Vec<_> = builtins::names().chain(constants::names(self)).collect();
             error = did_you_mean(error, name, known);
+            self.c.note_missing_headers(&mut error);
         }
         Err(self.error(error))
     }

@@ -18,7 +18,7 @@
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `builtins`  | table of builtins                                               |
 //! | `functions` | table of functions, a file a family                             |
-//! | `constants` | named integers                                                  |
+//! | `constants` | macros of C, named integers                                     |
 
 mod access;
 mod aggregate;
@@ -81,11 +81,17 @@ type Typed<T = Value> = Result<T, Stop>;
 ///
 /// All that is wrong with it; warnings come along.
 pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagnostic>> {
-    let Resolved { definitions, declarations, mut blocks, settings, warnings: before } = resolved;
+    let Resolved { definitions, mut declarations, mut blocks, settings, warnings: before } =
+        resolved;
     let mut early = before;
     let c_declarations = c::parse(&definitions, cx.types, cx.profile, &mut early);
     let mut names = Vec::new();
+    for declaration in &mut declarations {
+        constants::replace_in_map(declaration, &c_declarations, cx.types, &mut early);
+        constants::replace_names_in_map(declaration, &c_declarations, cx);
+    }
     for block in &mut blocks {
+        constants::replace(&mut block.probe, &c_declarations, cx.types, &mut early);
         fold::fold(&mut block.probe, &mut early);
         names.push(scopes::rename(&mut block.probe, &mut early));
     }
