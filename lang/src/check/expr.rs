@@ -128,7 +128,7 @@ impl Checker<'_> {
         if functions::exists(name) {
             error = error.help(format!("`{name}` is a function: write `{name}(...)`"));
         } else {
-            let known: Vec<_> = builtins::names().chain(constants::names(self)).collect();
+            let known: Vec<_> = builtins::names().chain(constants::names(self, name)).collect();
             error = did_you_mean(error, name, known);
             self.c.note_missing_headers(&mut error);
         }

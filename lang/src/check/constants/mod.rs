@@ -76,8 +76,11 @@ pub(super) fn replace_names_in_map(map: &mut MapDecl, c: &Declarations, cx: &Con
     crate::expand::visit::VisitMut::expr(&mut Names(c, cx), &mut map.max_entries);
 }
 
-/// Names known in the block at hand, for suggestions.
-pub(super) fn names<'a>(checker: &'a Checker<'_>) -> impl Iterator<Item = &'a str> {
+/// Names known in the block at hand, for suggestions in place of `name`. The table's are many, and
+/// all in capitals.
+pub(super) fn names<'a>(checker: &'a Checker<'_>, name: &str) -> impl Iterator<Item = &'a str> {
+    let capitals = name.contains(|c: char| c.is_ascii_uppercase());
     let verdicts = checker.at.spec().verdicts.iter().map(|v| v.name);
-    checker.c.names().chain(verdicts).chain(table::names())
+    let table = capitals.then(table::names).into_iter().flatten();
+    checker.c.names().chain(verdicts).chain(table)
 }
