@@ -110,7 +110,12 @@ pub fn loudness(flags: &Cli) -> Loudness {
 /// What the flags and the environment allow and set.
 pub fn options(flags: &Cli) -> Options {
     let environment = compile::environment();
-    Options { allow_unsafe: flags.allow_unsafe, environment, ..Options::default() }
+    Options {
+        allow_unsafe: flags.allow_unsafe,
+        environment,
+        helper_errors: flags.warnings,
+        ..Options::default()
+    }
 }
 
 /// The machine as the flags have it.

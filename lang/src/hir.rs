@@ -63,6 +63,8 @@ pub struct Program {
     pub blocks: Vec<ProbeBlock>,
     /// Settings for run time.
     pub config: plan::Config,
+    /// Reads of memory that fail, and of map entries that are not there, are reported.
+    pub helper_errors: bool,
 }
 
 /// A map of the script.

@@ -279,6 +279,19 @@ pub enum Action {
         /// A warning, not an error: silent under `-q`-like options.
         warning: bool,
     },
+    /// A helper of the kernel has failed; only where the user asked to be told.
+    HelperError {
+        /// Name of the helper, without the kernel's `bpf_` in front.
+        helper: String,
+        /// `file:line:columns` of what called it.
+        location: String,
+        /// The script's line; empty if it is too long to be shown.
+        source: String,
+        /// Columns to mark in it: the first, from 1, and the one behind the last.
+        columns: (u32, u32),
+        /// What the helper answered, an `i64`.
+        result: Field,
+    },
     /// Print a value that is no map.
     PrintValue {
         /// The value.
@@ -361,6 +374,21 @@ pub struct Config {
     pub max_cat_bytes: u64,
     /// Licence that the kernel is told.
     pub license: String,
+    /// User stacks show source lines and inlined functions, where debug information has them.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub show_debug_info: bool,
+    /// C++ and Rust names are shown as they are written in the source.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub cpp_demangle: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl Default for Config {
@@ -371,6 +399,8 @@ impl Default for Config {
             str_trunc_trailer: "..".into(),
             max_cat_bytes: 10240,
             license: "GPL".into(),
+            show_debug_info: true,
+            cpp_demangle: true,
         }
     }
 }

@@ -172,8 +172,10 @@ pub struct Field {
     pub bits: Option<(u8, u8)>,
 }
 
-/// A captured stack: `i64` id in the stack map (negative: an errno), `u32` process id,
-/// `u32` probe id. 16 bytes.
+/// A captured stack: `u64` key in the stack map, whose lowest ten bits are the number of frames
+/// ([`stack_frames`]), `u32` process id, `u32` probe id; the latter two are 0 for a kernel stack.
+/// 16 bytes. A value of the stack map is an array of addresses, innermost first, or of
+/// `struct bpf_stack_build_id` (linux/bpf.h).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stack {
     /// How frames print.
@@ -182,6 +184,14 @@ pub struct Stack {
     pub limit: u32,
     /// Index into [`crate::plan::Plan::maps`] of the map that the id is of.
     pub map: u32,
+}
+
+/// Bits of a stack's key that hold the number of its frames.
+pub const STACK_FRAMES_MASK: u64 = 0x3ff;
+
+/// Number of frames of the stack with this key; 0 if it could not be captured.
+pub const fn stack_frames(key: u64) -> usize {
+    (key & STACK_FRAMES_MASK) as usize
 }
 
 /// How stack frames print.

@@ -19,6 +19,8 @@ pub enum Event {
         /// From `warnf`.
         warning: bool,
     },
+    /// A helper of the kernel has failed in a script that wants to know.
+    HelperError(Box<HelperError>),
     /// `print` of a value that is no map.
     Value(Value),
     /// `print` of one entry of a map.
@@ -72,6 +74,33 @@ pub enum Event {
         /// `file:line:columns`, where it is known.
         location: Option<String>,
     },
+}
+
+/// A helper of the kernel that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelperError {
+    /// Its name, without the kernel's `bpf_` in front.
+    pub helper: String,
+    /// What it answered: a negative errno value, or 0 for an entry that is not there.
+    pub result: i64,
+    /// `file:line:columns` of what called it.
+    pub location: String,
+    /// The script's line; empty if it is too long to be shown.
+    pub source: String,
+    /// Columns to mark in it: the first, from 1, and the one behind the last.
+    pub columns: (u32, u32),
+}
+
+impl HelperError {
+    /// What went wrong.
+    pub fn message(&self) -> String {
+        if self.helper == "map_lookup_elem" {
+            return "Can't lookup map element because it does not exist.".into();
+        }
+        let code = i32::try_from(self.result.unsigned_abs()).unwrap_or(i32::MAX);
+        let text = std::io::Error::from_raw_os_error(code).to_string();
+        text.split(" (os error").next().unwrap_or_default().to_owned()
+    }
 }
 
 /// A format and its arguments.

@@ -228,6 +228,25 @@ pub fn info() -> Info {
     }
 }
 
+/// Features by the names that `bpftrace --info` gives them, for programs that look for those.
+pub fn known_to_bpftrace() -> Vec<(&'static str, bool)> {
+    let kernel = kernel_version();
+    let since = |major, minor| kernel >= KernelVersion::new(major, minor);
+    let modules = fs::read_dir("/sys/kernel/btf").map_or(0, Iterator::count);
+    let kprobes = pmu_type("kprobe").is_some();
+    vec![
+        ("btf", Path::new(VMLINUX_BTF).exists()),
+        ("module btf", modules > 1),
+        ("loop", since(5, 17)),
+        ("lookup_percpu_elem", since(5, 19)),
+        ("get_tai_ns", since(6, 1)),
+        ("get_func_ip", since(5, 15)),
+        ("kprobe_multi", kprobes && since(5, 18)),
+        ("kprobe_session", kprobes && since(6, 10)),
+        ("uprobe_multi", pmu_type("uprobe").is_some() && since(6, 6)),
+    ]
+}
+
 fn perf_paranoid() -> String {
     let level = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
     format!("perf_event_paranoid {}", level.trim())

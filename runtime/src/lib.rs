@@ -28,6 +28,7 @@ pub mod time;
 pub mod tracefs;
 mod unit;
 pub mod value;
+mod watched;
 
 pub use attach::interfaces;
 pub use error::Error;

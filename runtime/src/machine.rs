@@ -7,13 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rbtrace_probes_ebpf::plan::{Plan, Target};
-use rbtrace_probes_ebpf::types::Clock;
+use rbtrace_probes_ebpf::types::{Clock, stack_frames};
 use rustix::time::{ClockId, DynamicClockId, Timespec, clock_gettime, clock_gettime_dynamic};
 
+use crate::features;
 use crate::maps::LoadedMap;
 use crate::resolve::{RawFrame, Resolve};
+use crate::symbols::find_binary;
 use crate::symbols::kernel::KernelSymbols;
-use crate::symbols::{Binary, Function, find_binary, path_in_process};
+use crate::symbols::perf_map::PerfMaps;
+use crate::symbols::process::Processes;
+use crate::symbols::symbolizer::{Place, Style, look_up};
+use crate::sys::tasks::TaskEvents;
 use crate::value::Symbol;
 
 /// Deepest cgroup that is looked for.
@@ -28,24 +33,10 @@ const BUILD_ID_ADDRESS: u32 = 2;
 pub(crate) struct Machine {
     kernel: OnceLock<KernelSymbols>,
     users: OnceLock<HashMap<u64, String>>,
-    files: Mutex<HashMap<PathBuf, Option<Arc<UserSymbols>>>>,
-    mappings: Mutex<HashMap<u32, Vec<Mapping>>>,
-}
-
-/// Symbols of a file, sorted by address.
-#[derive(Debug)]
-struct UserSymbols {
-    binary: Binary,
-    functions: Vec<Function>,
-}
-
-/// A part of a process's address space that a file is mapped to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mapping {
-    start: u64,
-    end: u64,
-    offset: u64,
-    path: PathBuf,
+    processes: Mutex<Processes>,
+    perf_maps: Mutex<PerfMaps>,
+    /// What processes do, for the time when they are gone; none before [`Machine::watch`].
+    tasks: Mutex<Vec<TaskEvents>>,
 }
 
 impl Machine {
@@ -60,50 +51,51 @@ impl Machine {
         })
     }
 
-    fn file(&self, path: &Path) -> Option<Arc<UserSymbols>> {
-        let mut files = self.files.lock().ok()?;
-        let load = || {
-            let binary = Binary::open(path).ok()?;
-            let mut functions = binary.functions().ok()?;
-            functions.sort_by_key(|f| f.address);
-            Some(Arc::new(UserSymbols { binary, functions }))
-        };
-        files.entry(path.to_owned()).or_insert_with(load).clone()
-    }
-
-    /// Where an address of a process comes from. What a process maps is read again when an
-    /// address is in no known place.
-    fn mapping(&self, pid: u32, address: u64) -> Option<Mapping> {
-        let mut all = self.mappings.lock().ok()?;
-        let holds = |m: &&Mapping| (m.start..m.end).contains(&address);
-        if let Some(found) = all.get(&pid).and_then(|m| m.iter().find(holds)) {
-            return Some(found.clone());
+    /// Keeps track of what processes map from now on, and of what these have mapped already.
+    /// Where the kernel does not allow it, symbols of processes that have ended stay unknown.
+    pub fn watch(&self, running: impl IntoIterator<Item = u32>) {
+        if let Ok(mut tasks) = self.tasks.lock()
+            && tasks.is_empty()
+        {
+            *tasks = features::online_cpus()
+                .into_iter()
+                .map_while(|cpu| TaskEvents::open(cpu).ok())
+                .collect();
         }
-        let text = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-        let mappings: Vec<Mapping> = text.lines().filter_map(parse_mapping).collect();
-        let found = mappings.iter().find(holds).cloned();
-        all.insert(pid, mappings);
-        found
+        if let Ok(mut processes) = self.processes.lock() {
+            running.into_iter().for_each(|pid| processes.remember(pid));
+        }
     }
 
-    fn user_symbol(&self, pid: u32, address: u64) -> Option<Symbol> {
-        let mapping = self.mapping(pid, address)?;
-        let file = self.file(&path_in_process(&mapping.path, Some(pid)))?;
-        let offset = address - mapping.start + mapping.offset;
-        file.symbol(file.binary.address_of_offset(offset)?)
+    /// Takes note of what processes did since the last time.
+    pub fn catch_up(&self) {
+        if let (Ok(mut tasks), Ok(mut processes)) = (self.tasks.lock(), self.processes.lock()) {
+            tasks.iter_mut().for_each(|cpu| cpu.drain(|event| processes.note(event)));
+        }
     }
-}
 
-impl UserSymbols {
-    fn symbol(&self, address: u64) -> Option<Symbol> {
-        let after = self.functions.partition_point(|f| f.address <= address);
-        let function = self.functions.get(after.checked_sub(1)?)?;
-        let offset = address - function.address;
-        (offset < function.size.max(1)).then(|| Symbol {
-            name: function.name.clone(),
-            offset,
-            module: Some(self.binary.path().display().to_string()),
-        })
+    fn knows(&self, pid: u32) -> bool {
+        self.processes.lock().is_ok_and(|processes| processes.knows(pid))
+    }
+
+    fn user_symbol(&self, pid: u32, address: u64, style: Style) -> Option<Symbol> {
+        self.catch_up();
+        let mapping = self.processes.lock().ok()?.mapping(pid, address)?;
+        let Some(file) = &mapping.file else {
+            return self.made_symbol(pid, address, style);
+        };
+        let place = Place::Offset(file.readable(), mapping.offset_of(address));
+        let symbol = look_up(place, style)
+            .map(|symbol| Symbol { module: Some(file.path().display().to_string()), ..symbol });
+        // Some compilers put their code into files without a name.
+        let is_made = file.path().to_string_lossy().starts_with("/memfd:");
+        symbol.or_else(|| self.made_symbol(pid, address, style).filter(|_| is_made))
+    }
+
+    /// The symbol at an address that is in no file.
+    fn made_symbol(&self, pid: u32, address: u64, style: Style) -> Option<Symbol> {
+        look_up(Place::Process(pid, address), style)
+            .or_else(|| self.perf_maps.lock().ok()?.symbol(pid, address))
     }
 }
 
@@ -112,19 +104,6 @@ fn parse_user(line: &str) -> Option<(u64, String)> {
     let mut parts = line.split(':');
     let name = parts.next()?;
     Some((parts.nth(1)?.parse().ok()?, name.to_owned()))
-}
-
-/// An executable mapping in a line of /proc/PID/maps.
-fn parse_mapping(line: &str) -> Option<Mapping> {
-    let mut parts = line.split_ascii_whitespace();
-    let (start, end) = parts.next()?.split_once('-')?;
-    let executable = parts.next()?.contains('x');
-    let offset = parts.next()?;
-    let path = line.get(line.find('/')?..)?;
-    let hex = |s| u64::from_str_radix(s, 16).ok();
-    let mapping =
-        Mapping { start: hex(start)?, end: hex(end)?, offset: hex(offset)?, path: path.into() };
-    executable.then_some(mapping)
 }
 
 /// Answers for one object: stacks and probes are numbered by its plan.
@@ -136,6 +115,11 @@ pub(crate) struct UnitResolve {
 }
 
 impl UnitResolve {
+    fn style(&self) -> Style {
+        let config = &self.plan.config;
+        Style { debug_info: config.show_debug_info, demangle: config.cpp_demangle }
+    }
+
     /// The file that a probe is on.
     fn probed_file(&self, probe: u32) -> Option<PathBuf> {
         match &self.plan.probes.get(probe as usize)?.target {
@@ -152,26 +136,31 @@ impl Resolve for UnitResolve {
             name: symbol.name.to_owned(),
             offset: address - symbol.address,
             module: symbol.module.map(str::to_owned),
+            ..Symbol::default()
         })
     }
 
     fn user_symbol(&self, pid: u32, probe: u32, address: u64) -> Option<Symbol> {
-        // A program that is not relocated can be looked up after its end.
-        self.machine.user_symbol(pid, address).or_else(|| {
-            let file = self.machine.file(&self.probed_file(probe)?)?;
-            file.symbol(address)
+        let style = self.style();
+        self.machine.user_symbol(pid, address, style).or_else(|| {
+            if self.machine.knows(pid) {
+                return None;
+            }
+            // A program that is not relocated can be looked up after its end.
+            look_up(Place::Address(&self.probed_file(probe)?, address), style)
         })
     }
 
-    fn stack(&self, map: u32, id: u32, build_id: bool) -> Option<Vec<RawFrame>> {
+    fn stack(&self, map: u32, id: u64, build_id: bool) -> Option<Vec<RawFrame>> {
         let values = self.maps.get(map as usize)?.lookup(&id.to_ne_bytes()).ok()??;
         let bytes = values.first()?;
         Some(if build_id {
-            bytes.chunks_exact(BUILD_ID_SIZE).map_while(build_id_frame).collect()
+            let frames = bytes.chunks_exact(BUILD_ID_SIZE).take(stack_frames(id));
+            frames.map_while(build_id_frame).collect()
         } else {
             let words = bytes.chunks_exact(8).filter_map(|w| w.first_chunk());
             let words = words.map(|w| u64::from_ne_bytes(*w));
-            words.take_while(|a| *a != 0).map(RawFrame::Address).collect()
+            words.take(stack_frames(id)).map(RawFrame::Address).collect()
         })
     }
 
@@ -260,11 +249,6 @@ mod tests {
     #[test]
     fn reads_the_tables_of_the_system() {
         assert_eq!(parse_user("root:x:0:0::/root:/bin/sh"), Some((0, "root".into())));
-        let line = "7f00-7fff r-xp 00001000 08:01 42      /lib/x y.so";
-        let mapping = parse_mapping(line).expect("a mapping");
-        assert_eq!((mapping.start, mapping.offset), (0x7f00, 0x1000));
-        assert_eq!(mapping.path, Path::new("/lib/x y.so"));
-        assert!(parse_mapping("7f00-7fff rw-p 00001000 08:01 42 /lib/x.so").is_none());
         let line = "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
         assert_eq!(parse_cgroup_mount(line), Some((UNIFIED.into(), "/sys/fs/cgroup".into())));
     }

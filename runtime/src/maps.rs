@@ -25,6 +25,8 @@ const NO_PREALLOC: u32 = 1;
 const ALLOCATOR_SINCE: KernelVersion = KernelVersion::new(6, 1);
 /// Most bytes of a per-CPU map that are allocated before they are needed.
 const MOST_PREALLOCATED: u64 = 64 << 20;
+/// Entries of a map of stacks where the kernel allocates all of them at once.
+const MOST_STACKS: u32 = 1 << 13;
 /// Entries asked for in one batch.
 const BATCH: u32 = 4096;
 
@@ -129,7 +131,14 @@ fn create(
         let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
         definition.set_max_entries(ring_size(definition.max_entries(), page));
     }
-    if plan.kind == MapKind::PerCpuHash && is_huge(&definition) {
+    let allocates = features::kernel_version() >= ALLOCATOR_SINCE;
+    if plan.role == MapRole::Stacks && !allocates {
+        definition.set_max_entries(definition.max_entries().min(MOST_STACKS));
+    }
+    if allocates
+        && (plan.role == MapRole::Stacks
+            || plan.kind == MapKind::PerCpuHash && is_huge(&definition))
+    {
         definition = without_btf(&definition, NO_PREALLOC);
     }
     let contents = definition.data().to_vec();
@@ -161,7 +170,7 @@ fn is_huge(map: &aya_obj::Map) -> bool {
     let bytes = u64::from(map.max_entries())
         .saturating_mul(map.value_size().into())
         .saturating_mul(features::possible_cpus().into());
-    bytes > MOST_PREALLOCATED && features::kernel_version() >= ALLOCATOR_SINCE
+    bytes > MOST_PREALLOCATED
 }
 
 /// The same map without BTF of key and value, with more flags.

@@ -38,9 +38,8 @@ pub trait Resolve {
     }
 
     /// The frames of a captured stack, innermost first. `map` is an index into
-    /// [`rbtrace_probes_ebpf::plan::Plan::maps`], `id` the stack's key in it, not negative;
-    /// `build_id` says that the map holds build ids and offsets instead of addresses.
-    fn stack(&self, map: u32, id: u32, build_id: bool) -> Option<Vec<RawFrame>> {
+    /// [`rbtrace_probes_ebpf::plan::Plan::maps`], `id` the stack's key in it; `build_id` says that the map holds build ids and offsets instead of addresses.
+    fn stack(&self, map: u32, id: u64, build_id: bool) -> Option<Vec<RawFrame>> {
         let _ = (map, id, build_id);
         None
     }
@@ -85,7 +84,7 @@ impl<T: Resolve + ?Sized> Resolve for Arc<T> {
         (**self).user_symbol(pid, probe, address)
     }
 
-    fn stack(&self, map: u32, id: u32, build_id: bool) -> Option<Vec<RawFrame>> {
+    fn stack(&self, map: u32, id: u64, build_id: bool) -> Option<Vec<RawFrame>> {
         (**self).stack(map, id, build_id)
     }
 

@@ -20,6 +20,7 @@ use crate::signals::StopFlag;
 use crate::sink::Sink;
 use crate::sys::bpf;
 use crate::unit::Unit;
+use crate::watched;
 
 pub use crate::losses::LossTotal;
 pub use crate::sys::bpf::ProgramInfo;
@@ -150,6 +151,9 @@ impl Session {
     pub fn attach(&mut self, unit: UnitId) -> Result<AttachReport, Error> {
         let Some(unit) = self.units.get_mut(&unit) else { return Ok(AttachReport::default()) };
         raise_file_limit(unit.plan().probes.len() as u64);
+        if watched::shows_user_code(unit.plan()) {
+            self.machine.watch(watched::processes(unit.plan(), self.context.pid));
+        }
         let result = unit.attach(&self.context);
         if result.is_err() {
             self.leftovers.extend(unit.detach());
@@ -218,7 +222,8 @@ impl Session {
         loop {
             let ended = self.target_ended();
             self.release_gone(sink)?;
-            let done = !self.units.values().any(Unit::can_fire);
+            // A command is let run to its end, whether or not anything is seen of it.
+            let done = self.child.is_none() && !self.units.values().any(Unit::can_fire);
             self.handle(sink)?;
             self.answer_user_signal(sink)?;
             let reason = if self.exit.is_some() {
@@ -369,6 +374,7 @@ impl Session {
 
     /// Handles records and losses. Nothing happens after `exit`.
     fn handle(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        self.machine.catch_up();
         for unit in self.units.values_mut() {
             if self.exit.is_none() {
                 unit.drain(sink, &mut self.exit)?;

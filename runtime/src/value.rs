@@ -38,7 +38,7 @@ pub enum Value {
         /// The address.
         address: u64,
         /// Its symbol, if known.
-        symbol: Option<Symbol>,
+        symbol: Option<Box<Symbol>>,
     },
     /// A captured stack.
     Stack(Stack),
@@ -78,7 +78,7 @@ pub struct Text {
 }
 
 /// A symbol and the place of an address in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Symbol {
     /// Name, demangled where that is asked for.
     pub name: String,
@@ -86,6 +86,19 @@ pub struct Symbol {
     pub offset: u64,
     /// Path of the file, or name of the kernel module.
     pub module: Option<String>,
+    /// File and line of the source, where debug information has it.
+    pub place: Option<String>,
+    /// Functions that the compiler has put into this one at the address, innermost first.
+    pub inlined: Vec<Inlined>,
+}
+
+/// A function that the compiler has put into its caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inlined {
+    /// Name, demangled where that is asked for.
+    pub name: String,
+    /// File and line of the source, where known.
+    pub place: Option<String>,
 }
 
 /// A captured stack, innermost frame first.

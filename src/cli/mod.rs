@@ -122,8 +122,10 @@ pub struct Cli {
     #[arg(long, help_heading = "Output")]
     pub stats: bool,
 
-    /// Warn when a map is full, which is always done; failed reads of memory are not reported yet
+    /// Warn when a read of memory fails, or of an entry that a map does not have; that a map is full
+    /// is always told
     #[arg(short = 'k', long = "warnings", help_heading = "Output", conflicts_with = "no_warnings")]
+    #[arg(overrides_with = "warnings")]
     pub warnings: bool,
 
     /// No warnings

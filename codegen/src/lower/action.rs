@@ -1,12 +1,12 @@
 //! What programs ask of user space: ring buffer records.
 
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, Value, condcodes::IntCC};
 use rbtrace_lang::hir::{Action, Expr, ExprKind};
 use rbtrace_lang::span::Span;
-use rbtrace_probes_ebpf::helpers;
+use rbtrace_probes_ebpf::helpers::{self, Helper};
 use rbtrace_probes_ebpf::plan;
 use rbtrace_probes_ebpf::record::{ACTION_OFFSET, HEADER_SIZE, Loss, PROGRAM_OFFSET};
-use rbtrace_probes_ebpf::types::{Field, lay_out};
+use rbtrace_probes_ebpf::types::{Field, Type as Layout, lay_out};
 
 use super::func::FnBuilder;
 use super::mem::{Place, SLACK};
@@ -175,10 +175,49 @@ impl FnBuilder<'_, '_, '_> {
         )
     }
 
+    /// Tells user space, where it wants to know, that a helper has failed if `failed` is not 0.
+    pub(super) fn report_failure(
+        &mut self,
+        helper: Helper,
+        result: Value,
+        failed: Value,
+    ) -> Result<(), Error> {
+        let ty = Layout::Int { size: 8, signed: true };
+        let field = Field { name: String::new(), offset: HEADER_SIZE, ty, bits: None };
+        let (source, columns) = self.unit.excerpt(self.place);
+        let number = self.unit.action(plan::Action::HelperError {
+            helper: helper.name.into(),
+            location: self.unit.location(self.place),
+            source,
+            columns,
+            result: field,
+        });
+        self.when(failed, |f| {
+            f.record(number, HEADER_SIZE + 8, |f, record| {
+                f.store(record.plus(HEADER_SIZE), 8, result);
+                Ok(())
+            })
+        })
+    }
+
+    /// Calls a helper that answers a negative number if it fails, which user space is told where it
+    /// wants to know.
+    pub(super) fn watched_helper(
+        &mut self,
+        helper: Helper,
+        args: &[Value],
+    ) -> Result<Value, Error> {
+        let result = self.helper(helper, args);
+        if self.unit.program.helper_errors {
+            let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, result, 0);
+            self.report_failure(helper, result, failed)?;
+        }
+        Ok(result)
+    }
+
     /// `join(argv)`: follows a list of pointers to its null and copies each string.
     fn join_strings(&mut self, list: &Expr, separator: &str) -> Result<(), Error> {
         use rbtrace_lang::hir::Int;
-        use rbtrace_probes_ebpf::types::Type as Layout;
         let layout = (0..JOIN_STRINGS).map(|_| (String::new(), Layout::Str { size: JOIN_BYTES }));
         let (mut args, size) = lay_out(layout);
         for field in &mut args {

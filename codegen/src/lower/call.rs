@@ -19,6 +19,7 @@ impl FnBuilder<'_, '_, '_> {
             Call::Delete { map, key } => self.map_delete(*map, key.as_ref()),
             Call::MapLen(map) => self.map_len(*map),
             Call::StrLen(text) => self.str_len(text),
+            Call::StackLen(stack) => self.stack_len(stack),
             Call::Strncmp { left, right, len } => self.strncmp(left, right, *len),
             Call::StrContains { haystack, needle } => self.str_contains(haystack, needle),
             Call::Bswap(value) => self.bswap(value, ty),

@@ -30,7 +30,7 @@ impl FnBuilder<'_, '_, '_> {
                 Storage::Register(variable) => Ok(self.b.use_var(variable)),
                 Storage::Memory(place) => self.load_typed(place, &e.ty),
             },
-            ExprKind::MapGet { map, key } => self.map_get_scalar(*map, key.as_deref(), &e.ty),
+            ExprKind::MapGet { map, key } => self.map_get_scalar(*map, key.as_deref(), e),
             ExprKind::AggregateGet { map, key } => self.aggregate_get(*map, key.as_deref()),
             ExprKind::Builtin(builtin) => {
                 self.at(e.span);
@@ -53,8 +53,14 @@ impl FnBuilder<'_, '_, '_> {
                 self.at(e.span);
                 self.load_pointer(pointer, &e.ty)
             }
-            ExprKind::Field { base, field } => self.field_scalar(base, *field, &e.ty),
-            ExprKind::Index { base, index } => self.index_scalar(base, index, &e.ty),
+            ExprKind::Field { base, field } => {
+                self.place = base.span;
+                self.field_scalar(base, *field, &e.ty)
+            }
+            ExprKind::Index { base, index } => {
+                self.place = e.span;
+                self.index_scalar(base, index, &e.ty)
+            }
             ExprKind::Call(call) => {
                 self.at(e.span);
                 self.call_scalar(call, &e.ty)
@@ -205,7 +211,7 @@ impl FnBuilder<'_, '_, '_> {
         let args = [to, size, address];
         self.by_space(address, space, move |f, kernel| {
             let helper = if kernel { helpers::PROBE_READ_KERNEL } else { helpers::PROBE_READ_USER };
-            f.helper(helper, &args)
+            f.watched_helper(helper, &args)
         })?;
         Ok(())
     }
@@ -215,14 +221,14 @@ impl FnBuilder<'_, '_, '_> {
         &mut self,
         address: Value,
         space: Space,
-        body: impl Fn(&mut Self, bool) -> Value,
+        body: impl Fn(&mut Self, bool) -> Result<Value, Error>,
     ) -> Result<Value, Error> {
         match space {
-            Space::Kernel | Space::Own => Ok(body(self, true)),
-            Space::User => Ok(body(self, false)),
+            Space::Kernel | Space::Own => body(self, true),
+            Space::User => body(self, false),
             Space::Unknown => {
                 let kernel = self.is_kernel_address(address);
-                self.choose(kernel, |f| Ok(body(f, true)), |f| Ok(body(f, false)))
+                self.choose(kernel, |f| body(f, true), |f| body(f, false))
             }
         }
     }

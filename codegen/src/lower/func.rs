@@ -62,6 +62,8 @@ pub(super) struct FnBuilder<'f, 'u, 'p> {
     pub(super) shared: Option<Shared>,
     /// The function is a callback: it answers whether to go on, not the program's result.
     pub(super) is_callback: bool,
+    /// Place of the script that instructions belong to.
+    pub(super) place: Span,
     helpers: HashMap<(u32, u32), FuncRef>,
     symbols: HashMap<(u32, u32, i64), GlobalValue>,
 }
@@ -115,6 +117,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             uses_cookie: false,
             shared: None,
             is_callback: false,
+            place: block.span,
             helpers: HashMap::new(),
             symbols: HashMap::new(),
         }
@@ -200,6 +203,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
 
     /// Instructions from here on belong to this place of the script.
     pub(super) fn at(&mut self, span: Span) {
+        self.place = span;
         let line = self.unit.line(span);
         self.b.set_srcloc(SourceLoc::new(line));
     }

@@ -61,6 +61,11 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let map = self.map_ref(map.0);
         let how = self.iconst(flags);
         let result = self.helper(helpers::MAP_UPDATE_ELEM, &[map, key, value, how]);
+        self.count_if_full(result)
+    }
+
+    /// Counts the loss if an update of a map answered that it is full.
+    pub(super) fn count_if_full(&mut self, result: Value) -> Result<(), Error> {
         /// `E2BIG` of asm-generic/errno-base.h; with `BPF_NOEXIST` an entry that another CPU
         /// has just made is `EEXIST` and no loss.
         const FULL: i64 = -7;
@@ -92,30 +97,43 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         })
     }
 
-    /// Value of an entry that is a scalar; 0 if there is none.
+    /// Pointer to the value of an entry that is read, or 0, which user space is told where it wants
+    /// to know.
+    fn look_up_to_read(&mut self, map: MapId, key: Value, e: &Expr) -> Result<Value, Error> {
+        let found = self.look_up(map, key);
+        if self.unit.program.helper_errors {
+            self.place = e.span;
+            let missing = self.b.ins().icmp_imm_s(IntCC::Equal, found, 0);
+            let zero = self.iconst(0);
+            self.report_failure(helpers::MAP_LOOKUP_ELEM, zero, missing)?;
+        }
+        Ok(found)
+    }
+
+    /// Value of an entry that is a scalar, as the expression `e` has it; 0 if there is none.
     pub(super) fn map_get_scalar(
         &mut self,
         map: MapId,
         key: Option<&Expr>,
-        ty: &Type,
+        e: &Expr,
     ) -> Result<Value, Error> {
         let key = self.key(map, key)?;
-        let found = self.look_up(map, key);
-        let int = self.int_of(ty)?;
+        let found = self.look_up_to_read(map, key, e)?;
+        let int = self.int_of(&e.ty)?;
         self.choose(found, |f| Ok(f.load(Place::pointer(found), int)), |f| Ok(f.iconst(0)))
     }
 
-    /// Copies the value of an entry; zeros if there is none.
+    /// Copies the value of an entry, as the expression `e` has it; zeros if there is none.
     pub(super) fn map_get_memory(
         &mut self,
         map: MapId,
         key: Option<&Expr>,
-        ty: &Type,
+        e: &Expr,
         to: Place,
     ) -> Result<(), Error> {
         let key = self.key(map, key)?;
-        let found = self.look_up(map, key);
-        let size = self.unit.layout(ty).size();
+        let found = self.look_up_to_read(map, key, e)?;
+        let size = self.unit.layout(&e.ty).size();
         self.either(found, |f| f.copy(to, Place::pointer(found), size), |f| f.zero(to, size))
     }
 

@@ -70,7 +70,7 @@ impl FnBuilder<'_, '_, '_> {
             }
             ExprKind::Tuple(values) => self.put_tuple(values, &e.ty, to, tail),
             ExprKind::Cast(operand) => self.put_cast(operand, &e.ty, to, tail),
-            ExprKind::MapGet { map, key } => self.map_get_memory(*map, key.as_deref(), &e.ty, to),
+            ExprKind::MapGet { map, key } => self.map_get_memory(*map, key.as_deref(), e, to),
             ExprKind::Load(pointer) => {
                 self.at(e.span);
                 let address = self.scalar(pointer)?;
@@ -330,7 +330,7 @@ impl FnBuilder<'_, '_, '_> {
         self.by_space(address, space, move |f, kernel| {
             let helper =
                 if kernel { helpers::PROBE_READ_KERNEL_STR } else { helpers::PROBE_READ_USER_STR };
-            f.helper(helper, &args)
+            f.watched_helper(helper, &args)
         })?;
         Ok(())
     }
@@ -365,7 +365,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.by_space(address, space, move |f, kernel| {
                     let helper =
                         if kernel { helpers::PROBE_READ_KERNEL } else { helpers::PROBE_READ_USER };
-                    f.helper(helper, &args)
+                    f.watched_helper(helper, &args)
                 })?;
                 Ok(())
             }
@@ -401,29 +401,12 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// Process id and probe number, after an address or a stack id of 8 bytes.
-    fn put_origin(&mut self, to: Place) -> Result<(), Error> {
+    pub(super) fn put_origin(&mut self, to: Place) -> Result<(), Error> {
         let pid = self.builtin(Builtin::Pid)?;
         self.store(to.plus(8), 4, pid);
         let probe = self.probe_number();
         self.store(to.plus(12), 4, probe);
         Ok(())
-    }
-
-    fn put_stack(&mut self, ty: &Type, to: Place) -> Result<(), Error> {
-        /// `BPF_F_USER_STACK` of linux/bpf.h.
-        const USER_STACK: i64 = 1 << 8;
-        let user = match ty {
-            Type::UStack(_) => USER_STACK,
-            Type::KStack(_) => 0,
-            _ => return Err(self.bug("a stack of another type")),
-        };
-        let map = self.unit.own_map(super::unit::OwnMap::Stacks);
-        let map = self.map_ref(map);
-        let flags = self.iconst(user);
-        let ctx = self.ctx;
-        let id = self.helper(helpers::GET_STACKID, &[ctx, map, flags]);
-        self.store(to, 8, id);
-        self.put_origin(to)
     }
 
     /// An address with its family: see the plan's `Inet`.

@@ -16,6 +16,7 @@ mod mem;
 mod memory;
 mod ops;
 mod same;
+mod stack;
 mod stmt;
 mod types;
 mod unit;

@@ -3,15 +3,29 @@
 use rbtrace_lang::hir::{Aggregate, Program, StackType, Type};
 use rbtrace_probes_ebpf::types::{self as plan, Field, RecordKind};
 
-/// The layout of `ty`. Stacks refer to the plan's map `stacks`.
-pub(super) fn layout(program: &Program, stacks: u32, ty: &Type) -> plan::Type {
+/// Indices in the plan of the maps of stacks; 0 where a type mentions none.
+#[derive(Clone, Copy, Default)]
+pub(super) struct StackMaps {
+    addresses: u32,
+    build_ids: u32,
+}
+
+impl StackMaps {
+    /// The map of stacks that print in this way.
+    pub(super) fn of(&mut self, mode: plan::StackMode) -> &mut u32 {
+        if mode == plan::StackMode::BuildId { &mut self.build_ids } else { &mut self.addresses }
+    }
+}
+
+/// The layout of `ty`.
+pub(super) fn layout(program: &Program, stacks: StackMaps, ty: &Type) -> plan::Type {
     let cx = Layouts { program, stacks };
     cx.layout(ty)
 }
 
 struct Layouts<'a> {
     program: &'a Program,
-    stacks: u32,
+    stacks: StackMaps,
 }
 
 impl Layouts<'_> {
@@ -56,7 +70,8 @@ impl Layouts<'_> {
     }
 
     fn stack(&self, stack: StackType) -> plan::Stack {
-        plan::Stack { mode: stack.mode, limit: stack.limit, map: self.stacks }
+        let mut stacks = self.stacks;
+        plan::Stack { mode: stack.mode, limit: stack.limit, map: *stacks.of(stack.mode) }
     }
 
     fn record(&self, index: usize) -> plan::Type {

@@ -10,15 +10,17 @@ use rbtrace_probes_ebpf::plan::{
 };
 use rbtrace_probes_ebpf::profile::TargetProfile;
 use rbtrace_probes_ebpf::record::Loss;
-use rbtrace_probes_ebpf::types::Type;
+use rbtrace_probes_ebpf::types::{StackMode, Type};
 
 use super::func::FnBuilder;
-use super::types::layout;
+use super::types::{StackMaps, layout};
 use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
 use crate::error::Error;
 
 /// Characters kept of a script's line, for listings and the kernel's log.
 const LINE_CHARS: usize = 120;
+/// Longest line that is quoted when a helper fails, in characters.
+const LONG_EXCERPT: usize = 400;
 /// Longest line, in bytes, whose instructions are told apart by column.
 const LONG_LINE: usize = 4096;
 /// Fewest bytes of the ring buffer: a power of two and a multiple of the page size.
@@ -27,10 +29,10 @@ const RING_MIN: u32 = 1 << 20;
 const RING_MAX: u32 = 1 << 24;
 /// Records of the largest kind that the ring buffer has room for, if that is not above its most.
 const RING_RECORDS: u32 = 1 << 12;
-/// Entries of a stack map.
-const STACK_ENTRIES: u32 = 1 << 12;
+/// Entries of a stack map; they take memory only where they are used.
+const STACK_ENTRIES: u32 = 1 << 17;
 /// Largest number of frames that the kernel captures (`PERF_MAX_STACK_DEPTH`).
-const STACK_FRAMES: u32 = 127;
+pub(super) const STACK_FRAMES: u32 = 127;
 
 /// What the symbols of rbtrace's own maps begin with.
 const OWN_PREFIX: &str = "rbtrace_";
@@ -46,6 +48,15 @@ pub(super) enum OwnMap {
     Scratch,
     /// Captured stacks.
     Stacks,
+    /// Captured stacks whose frames are places in files.
+    BuildIdStacks,
+}
+
+impl OwnMap {
+    /// The map for stacks that print in this way.
+    pub(super) fn stacks(mode: StackMode) -> Self {
+        if mode == StackMode::BuildId { Self::BuildIdStacks } else { Self::Stacks }
+    }
 }
 
 /// See the module.
@@ -109,20 +120,25 @@ impl<'a> UnitBuilder<'a> {
         for map in &program.maps {
             this.script_map(map);
         }
+        // Layouts may add maps, and those of the script come first.
+        for (index, map) in program.maps.iter().enumerate() {
+            let (key, value) = (this.layout(&map.key), this.layout(&map.value));
+            if let Some(known) = this.unit.plan.maps.get_mut(index) {
+                (known.key, known.value) = (key, value);
+            }
+        }
         this
     }
 
     fn script_map(&mut self, map: &hir::Map) {
         let symbol = self.map_symbol(map.name.trim_start_matches('@'));
-        let key = self.layout(&map.key);
-        let value = self.layout(&map.value);
         self.unit.plan.maps.push(Map {
             name: map.name.clone(),
             symbol,
             role: MapRole::Script,
             kind: map.kind,
-            key,
-            value,
+            key: Type::Void,
+            value: Type::Void,
             max_entries: map.max_entries,
         });
     }
@@ -208,7 +224,13 @@ impl<'a> UnitBuilder<'a> {
     }
 
     pub(super) fn layout(&mut self, ty: &hir::Type) -> Type {
-        let stacks = if mentions_stack(ty) { self.own_map(OwnMap::Stacks) } else { 0 };
+        let mut modes = Vec::new();
+        stack_modes(ty, &mut modes);
+        let mut stacks = StackMaps::default();
+        for mode in modes {
+            let map = self.own_map(OwnMap::stacks(mode));
+            *stacks.of(mode) = map;
+        }
         layout(self.program, stacks, ty)
     }
 
@@ -238,9 +260,17 @@ impl<'a> UnitBuilder<'a> {
             OwnMap::Stacks => (
                 "rbtrace_stacks",
                 MapRole::Stacks,
-                MapKind::StackTrace,
-                u32_type,
+                MapKind::Hash,
+                Type::Int { size: 8, signed: false },
                 u64s(STACK_FRAMES),
+                STACK_ENTRIES,
+            ),
+            OwnMap::BuildIdStacks => (
+                "rbtrace_build_ids",
+                MapRole::Stacks,
+                MapKind::Hash,
+                Type::Int { size: 8, signed: false },
+                u64s(4 * STACK_FRAMES),
                 STACK_ENTRIES,
             ),
         };
@@ -385,6 +415,17 @@ impl<'a> UnitBuilder<'a> {
         index
     }
 
+    /// The line that a span begins on, and the columns of the span in it, the last exclusive. Long
+    /// lines are left out.
+    pub(super) fn excerpt(&self, span: Span) -> (String, (u32, u32)) {
+        let text = self.sources.line_text(span);
+        let start = self.sources.line_column(span);
+        let end = self.sources.line_column(Span { start: span.end, end: span.end, ..span });
+        let behind = if end.line == start.line { end.column } else { start.column + 1 };
+        let text = if text.chars().count() > LONG_EXCERPT { "" } else { text };
+        (text.to_owned(), (start.column, behind))
+    }
+
     /// `file:line:first-last` of a span, as bpftrace writes places.
     pub(super) fn location(&self, span: Span) -> String {
         let start = self.sources.line_column(span);
@@ -398,12 +439,13 @@ impl<'a> UnitBuilder<'a> {
     }
 }
 
-fn mentions_stack(ty: &hir::Type) -> bool {
+/// The modes of the stacks in a type.
+fn stack_modes(ty: &hir::Type, modes: &mut Vec<StackMode>) {
     match ty {
-        hir::Type::KStack(_) | hir::Type::UStack(_) => true,
-        hir::Type::Tuple(members) => members.iter().any(|(_, t)| mentions_stack(t)),
-        hir::Type::Array { elem, .. } => mentions_stack(elem),
-        _ => false,
+        hir::Type::KStack(stack) | hir::Type::UStack(stack) => modes.push(stack.mode),
+        hir::Type::Tuple(members) => members.iter().for_each(|(_, t)| stack_modes(t, modes)),
+        hir::Type::Array { elem, .. } => stack_modes(elem, modes),
+        _ => {}
     }
 }
 

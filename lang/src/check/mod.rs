@@ -122,6 +122,7 @@ pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagno
     program.maps = checker.maps.finish();
     program.blocks = instances.into_iter().filter_map(Instance::finish).collect();
     program.config = settings.run.clone();
+    program.helper_errors = cx.options.helper_errors;
     Ok(Checked { program, warnings: diagnostics })
 }
 

@@ -238,6 +238,8 @@ pub enum Call {
     MapLen(MapId),
     /// `len(s)` of a string: bytes before the NUL; `uint64`.
     StrLen(Expr),
+    /// `len(stack)`: number of its frames; `i64`.
+    StackLen(Expr),
     /// `strncmp(a, b, n)`: 0 if the first `n` bytes are the same; `uint64`.
     Strncmp {
         /// A string.

@@ -112,7 +112,12 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
         Call::Buf { ptr, len } => vec![ptr, len],
         Call::HasKey { key, .. } => vec![key],
         Call::Delete { key, .. } => key.iter().collect(),
-        Call::StrLen(e) | Call::Bswap(e) | Call::Strftime(e) | Call::Mark(e) | Call::MacAddr(e) => {
+        Call::StrLen(e)
+        | Call::StackLen(e)
+        | Call::Bswap(e)
+        | Call::Strftime(e)
+        | Call::Mark(e)
+        | Call::MacAddr(e) => {
             vec![e]
         }
         Call::Strncmp { left, right, .. } => vec![left, right],

@@ -50,6 +50,8 @@ pub struct Options {
     /// Integers in maps take 8 bytes and texts at least [`SESSION_TEXT`], so that what comes later
     /// in a session can be stored as well.
     pub roomy_maps: bool,
+    /// `-k`: failures of the kernel's helpers are reported.
+    pub helper_errors: bool,
 }
 
 /// Bytes of a text in a map of a session.

@@ -121,7 +121,9 @@ fn check_action(plan: &Plan, action: &Action) -> Checked {
         | Action::Join { args: a, .. }
         | Action::Cat { args: a, .. }
         | Action::System { args: a, .. } => args(a),
-        Action::PrintValue { value } => args(std::slice::from_ref(value)),
+        Action::PrintValue { value: field } | Action::HelperError { result: field, .. } => {
+            args(std::slice::from_ref(field))
+        }
         Action::PrintMap { map: m, .. } | Action::Clear { map: m } | Action::Zero { map: m } => {
             map(*m)
         }

@@ -9,7 +9,7 @@ use rbtrace_probes_ebpf::types::Field;
 use super::read::{slice, u32_at};
 use super::typed::Typed;
 use super::{DecodeError, Decoder};
-use crate::event::{Event, Formatted};
+use crate::event::{Event, Formatted, HelperError};
 use crate::format::Format;
 use crate::request::Request;
 use crate::time;
@@ -45,6 +45,16 @@ impl RecordReader<'_> {
                 location: location.clone(),
                 warning: *warning,
             }),
+            Action::HelperError { helper, location, source, columns, result } => {
+                let result = self.value(result)?.bits().unwrap_or(0).cast_signed();
+                Request::Output(Event::HelperError(Box::new(HelperError {
+                    helper: helper.clone(),
+                    result,
+                    location: location.clone(),
+                    source: source.clone(),
+                    columns: *columns,
+                })))
+            }
             Action::PrintValue { value } => Request::Output(Event::Value(self.value(value)?)),
             Action::PrintMap { map, top, div } => {
                 Request::PrintMap { map: *map, top: *top, div: *div }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use rbtrace_probes_ebpf::plan::{Probe, Target};
 use rbtrace_probes_ebpf::types::Stack as StackType;
-use rbtrace_probes_ebpf::types::{Clock, Field, Record, RecordKind, StackMode, Type};
+use rbtrace_probes_ebpf::types::{Clock, Field, Record, RecordKind, StackMode, Type, stack_frames};
 
 use super::read::{array, slice, u32_at, u64_at, unsigned};
 use super::{DecodeError, Decoder, merge};
@@ -71,13 +71,14 @@ impl<'a> Typed<'a> {
             Type::Mac => Value::Mac(array(slice(bytes, 0, 6)?)),
             Type::KSym => {
                 let address = u64_at(bytes, 0)?;
-                Value::Symbol { address, symbol: self.decoder.resolve.kernel_symbol(address) }
+                let symbol = self.decoder.resolve.kernel_symbol(address);
+                Value::Symbol { address, symbol: symbol.map(Box::new) }
             }
             Type::USym => {
                 let (address, pid, probe) =
                     (u64_at(bytes, 0)?, u32_at(bytes, 8)?, u32_at(bytes, 12)?);
                 let symbol = self.decoder.resolve.user_symbol(pid, probe, address);
-                Value::Symbol { address, symbol }
+                Value::Symbol { address, symbol: symbol.map(Box::new) }
             }
             Type::KStack(stack) => self.stack(stack, false, bytes)?,
             Type::UStack(stack) => self.stack(stack, true, bytes)?,
@@ -165,11 +166,13 @@ impl<'a> Typed<'a> {
     }
 
     fn stack(self, ty: &StackType, user: bool, bytes: &[u8]) -> Result<Value, DecodeError> {
-        let (id, pid, probe) =
-            (u64_at(bytes, 0)?.cast_signed(), u32_at(bytes, 8)?, u32_at(bytes, 12)?);
+        let (id, pid, probe) = (u64_at(bytes, 0)?, u32_at(bytes, 8)?, u32_at(bytes, 12)?);
         let resolve = &self.decoder.resolve;
         let build_id = ty.mode == StackMode::BuildId;
-        let raw = u32::try_from(id).ok().and_then(|id| resolve.stack(ty.map, id, build_id));
+        let raw = match stack_frames(id) {
+            0 => None,
+            _ => resolve.stack(ty.map, id, build_id),
+        };
         let limit = usize::try_from(ty.limit).unwrap_or(usize::MAX);
         let symbol = |address| match (ty.mode, user) {
             (StackMode::Raw | StackMode::BuildId, _) => None,

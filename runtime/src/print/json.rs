@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{key, text};
-use crate::event::{Event, Losses, Lost, MapContent, MapEvent, MapKind};
+use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent, MapKind};
 use crate::sink::Sink;
 use crate::value::{Bucket, Value};
 
@@ -65,6 +65,7 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
             let kind = if *warning { "warnf" } else { "errorf" };
             diagnostic(kind, &message.text(), location, out);
         }
+        Event::HelperError(error) => helper_error(error, out),
         Event::AttachedProbes { count } => counted("attached_probes", "probes", *count, None, out),
         Event::Lost { what, count, probe } => {
             let (kind, unit) = match what {
@@ -113,6 +114,17 @@ fn diagnostic(kind: &str, message: &[u8], location: &str, out: &mut Vec<u8>) {
     string(message, out);
     let (file, line, column) = split_location(location);
     out.extend_from_slice(b", \"filename\": ");
+    string(file.as_bytes(), out);
+    out.extend(format!(", \"line\": {line}, \"col\": {column}}}\n").into_bytes());
+}
+
+fn helper_error(error: &HelperError, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\": \"helper_error\", \"msg\": ");
+    string(error.message().as_bytes(), out);
+    out.extend_from_slice(b", \"helper\": ");
+    string(error.helper.as_bytes(), out);
+    let (file, line, column) = split_location(&error.location);
+    out.extend(format!(", \"retcode\": {}, \"filename\": ", error.result).into_bytes());
     string(file.as_bytes(), out);
     out.extend(format!(", \"line\": {line}, \"col\": {column}}}\n").into_bytes());
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use rbtrace_probes_ebpf::types::StackMode;
 
 use super::{key, label};
-use crate::event::{Event, Losses, Lost, MapContent, MapEvent};
+use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent};
 use crate::sink::Sink;
 use crate::value::{Frame, Histogram, Stack, Stats, Symbol, Value};
 
@@ -87,6 +87,7 @@ pub(super) fn write_diagnostic(event: &Event, out: &mut Vec<u8>) {
         Event::Warning { message, location } => {
             located("WARNING", location.as_ref(), message.clone().into_bytes(), out);
         }
+        Event::HelperError(error) => helper_error(error, out),
         Event::AttachedProbes { count } => {
             let plural = if *count == 1 { "" } else { "s" };
             out.extend(format!("Attached {count} probe{plural}\n").into_bytes());
@@ -118,6 +119,19 @@ fn losses(rows: &[Losses], out: &mut Vec<u8>) {
             row.events, row.map_updates, row.runs, row.probe
         );
         out.extend(line.into_bytes());
+    }
+}
+
+/// What failed, where, and the script's line with the place marked.
+fn helper_error(error: &HelperError, out: &mut Vec<u8>) {
+    located("WARNING", Some(&error.location), error.message().into_bytes(), out);
+    let info = format!("Additional Info - helper: {}, retcode: {}\n", error.helper, error.result);
+    out.extend(info.into_bytes());
+    if !error.source.is_empty() {
+        let (first, behind) = error.columns;
+        let before = " ".repeat(first.saturating_sub(1) as usize);
+        let mark = "~".repeat(behind.saturating_sub(first).max(1) as usize);
+        out.extend(format!("{}\n{before}{mark}\n", error.source).into_bytes());
     }
 }
 
@@ -293,7 +307,7 @@ fn stack(stack: &Stack, out: &mut Vec<u8>) {
                 return;
             }
             Frame::Address { address, symbol } => {
-                let text = frame_text(stack, *address, symbol.as_ref());
+                let text = frame_lines(stack, *address, symbol.as_ref()).join("\n");
                 out.extend(text.into_bytes());
             }
             Frame::BuildId { id, offset } => {
@@ -305,19 +319,40 @@ fn stack(stack: &Stack, out: &mut Vec<u8>) {
     }
 }
 
-fn frame_text(stack: &Stack, address: u64, symbol: Option<&Symbol>) -> String {
-    let name = match symbol {
+/// A frame's lines: inlined functions first, as if they had been called.
+fn frame_lines(stack: &Stack, address: u64, symbol: Option<&Symbol>) -> Vec<String> {
+    let inlined = symbol.map_or(&[][..], |symbol| &symbol.inlined);
+    let mut lines = Vec::new();
+    match stack.mode {
+        StackMode::Bpftrace => {
+            let at = |place: &Option<String>| {
+                place.as_ref().map(|place| format!("@{place}")).unwrap_or_default()
+            };
+            for function in inlined {
+                lines.push(format!("        [inlined] {}{}", function.name, at(&function.place)));
+            }
+            let place = symbol.map(|symbol| at(&symbol.place)).unwrap_or_default();
+            lines.push(format!("        {}{place}", with_offset(address, symbol)));
+        }
+        StackMode::Perf => {
+            for function in inlined {
+                lines.push(format!("\t{address:x} {} (inlined)", function.name));
+            }
+            let module = symbol.and_then(|symbol| symbol.module.as_deref());
+            // What is in no module is the kernel itself.
+            let module = if stack.user { Some(module.unwrap_or("[unknown]")) } else { module };
+            let module = module.map(|module| format!(" ({module})")).unwrap_or_default();
+            lines.push(format!("\t{address:x} {}{module}", with_offset(address, symbol)));
+        }
+        StackMode::Raw | StackMode::BuildId => lines.push(format!("{address:x}")),
+    }
+    lines
+}
+
+fn with_offset(address: u64, symbol: Option<&Symbol>) -> String {
+    match symbol {
         Some(symbol) => format!("{}+{}", symbol.name, symbol.offset),
         None => bare_address(address),
-    };
-    match stack.mode {
-        StackMode::Bpftrace => format!("        {name}"),
-        StackMode::Perf if stack.user => {
-            let module = symbol.and_then(|s| s.module.as_deref()).unwrap_or("[unknown]");
-            format!("\t{address:x} {name} ({module})")
-        }
-        StackMode::Perf => format!("\t{address:x} {name}"),
-        StackMode::Raw | StackMode::BuildId => format!("{address:x}"),
     }
 }
 

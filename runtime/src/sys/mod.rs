@@ -11,6 +11,7 @@ pub(crate) mod mmap;
 pub(crate) mod perf;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod tasks;
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};

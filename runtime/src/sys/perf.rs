@@ -14,6 +14,8 @@ const TYPE_SOFTWARE: u32 = 1;
 const TYPE_TRACEPOINT: u32 = 2;
 /// `PERF_COUNT_SW_CPU_CLOCK`
 const CPU_CLOCK: u64 = 0;
+/// `PERF_COUNT_SW_DUMMY`
+const DUMMY: u64 = 9;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: libc::c_ulong = 8;
 /// `PERF_EVENT_IOC_ENABLE`
@@ -59,6 +61,20 @@ pub(crate) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
     attr.config = id;
     attr.__bindgen_anon_1.sample_period = 1;
     open(&attr, None, Some(0))
+}
+
+/// An event that never fires, for its records of what processes on a CPU map, start and run.
+pub(crate) fn open_task_events(cpu: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = TYPE_SOFTWARE;
+    attr.config = DUMMY;
+    attr.set_exclude_kernel(1);
+    attr.set_mmap(1);
+    attr.set_mmap2(1);
+    attr.set_comm(1);
+    attr.set_comm_exec(1);
+    attr.set_task(1);
+    open(&attr, None, Some(cpu))
 }
 
 /// A probe of the kprobe or uprobe PMU.

@@ -159,7 +159,8 @@ pub(super) fn string_length(checker: &mut Checker<'_>, call: &CallSite<'_>) -> T
     let value = checker.value(arg)?;
     match &value.expr.ty {
         Type::KStack(_) | Type::UStack(_) => {
-            return Err(checker.unsupported(call.span, "the number of frames of a stack"));
+            let kind = ExprKind::Call(Box::new(Call::StackLen(value.expr)));
+            return Ok(Value::new(kind, Type::I64, call.span));
         }
         Type::Str { .. } | Type::Ptr { .. } => {}
         _ => {

@@ -131,6 +131,7 @@ impl Dump<'_> {
             Call::Delete { map, key } => format!("delete({})", self.entry(*map, key.as_ref())),
             Call::MapLen(map) => format!("len({})", self.map(*map)),
             Call::StrLen(text) => format!("strlen({})", self.expr(text)),
+            Call::StackLen(stack) => format!("stacklen({})", self.expr(stack)),
             Call::Strncmp { left, right, len } => {
                 format!("strncmp({}, {}, {len})", self.expr(left), self.expr(right))
             }

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::resolve::{RawFrame, Resolve};
 use crate::sink::{JsonSink, Sink, TextSink};
 use crate::snapshot::{MapSnapshot, RawEntry};
-use crate::value::Symbol;
+use crate::value::{Inlined, Symbol};
 
 pub const I64: Type = Type::Int { size: 8, signed: true };
 pub const U64: Type = Type::Int { size: 8, signed: false };
@@ -26,16 +26,21 @@ struct Fixed;
 impl Resolve for Fixed {
     fn kernel_symbol(&self, address: u64) -> Option<Symbol> {
         let name = "vfs_read".to_owned();
-        (address >= 0x1000).then(|| Symbol { name, offset: address - 0x1000, module: None })
+        (address >= 0x1000).then(|| Symbol { name, offset: address - 0x1000, ..Symbol::default() })
     }
 
     fn user_symbol(&self, pid: u32, _probe: u32, address: u64) -> Option<Symbol> {
-        let symbol =
-            Symbol { name: "syscall".into(), offset: 25, module: Some("/lib/libc.so.6".into()) };
+        let symbol = Symbol {
+            name: "syscall".into(),
+            offset: 25,
+            module: Some("/lib/libc.so.6".into()),
+            place: Some("/src/x.c:3".into()),
+            inlined: vec![Inlined { name: "inner".into(), place: Some("/src/x.h:9".into()) }],
+        };
         (pid == 7 && address != 0x99).then_some(symbol)
     }
 
-    fn stack(&self, _map: u32, id: u32, build_id: bool) -> Option<Vec<RawFrame>> {
+    fn stack(&self, _map: u32, id: u64, build_id: bool) -> Option<Vec<RawFrame>> {
         match (id, build_id) {
             (1, false) => Some([0x1010, 0x99, 0x1020].map(RawFrame::Address).into()),
             (1, true) => Some(vec![RawFrame::BuildId { id: [0xab; 20], offset: 7 }]),

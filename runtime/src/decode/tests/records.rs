@@ -28,6 +28,26 @@ fn output(action: Action, args: &[u8]) -> (Event, String, String) {
 }
 
 #[test]
+fn failed_helpers() {
+    let action = Action::HelperError {
+        helper: "probe_read_user".into(),
+        location: "stdin:1:3-5".into(),
+        source: "a bb c".into(),
+        columns: (3, 5),
+        result: field(8, I64),
+    };
+    let (_, text, json) = output(action, &words(&[-14]));
+    let expected = "stdin:1:3-5: WARNING: Bad address\n\
+                    Additional Info - helper: probe_read_user, retcode: -14\n\
+                    a bb c\n  ~~\n";
+    assert_eq!(text, expected);
+    let expected = "{\"type\": \"helper_error\", \"msg\": \"Bad address\", \
+                    \"helper\": \"probe_read_user\", \"retcode\": -14, \
+                    \"filename\": \"stdin\", \"line\": 1, \"col\": 3}\n";
+    assert_eq!(json, expected);
+}
+
+#[test]
 fn printf() {
     let action = Action::Printf {
         format: "%s é %d\n".into(),

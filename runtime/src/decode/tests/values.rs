@@ -165,9 +165,13 @@ fn stacks() {
     let json = r#""\n        vfs_read+16\n        0x99\n""#;
     shows(&kernel, &bytes(1), "\n        vfs_read+16\n        0x99\n", json);
     let perf = Type::UStack(stack(StackMode::Perf, 9));
-    let frame = |address| format!("\t{address} syscall+25 (/lib/libc.so.6)\n");
+    let frame =
+        |address| format!("\t{address} inner (inlined)\n\t{address} syscall+25 (/lib/libc.so.6)\n");
     let expected = format!("\n{}\t99 0x99 ([unknown])\n{}", frame("1010"), frame("1020"));
     assert_eq!(printed(&Event::Value(decode(&perf, &bytes(1)))).0, format!("{expected}\n"));
+    let user = Type::UStack(stack(StackMode::Bpftrace, 1));
+    let lines = "\n        [inlined] inner@/src/x.h:9\n        syscall+25@/src/x.c:3\n";
+    assert_eq!(printed(&Event::Value(decode(&user, &bytes(1)))).0, format!("{lines}\n"));
     let perf = Type::KStack(stack(StackMode::Perf, 1));
     shows(&perf, &bytes(1), "\n\t1010 vfs_read+16\n", r#""\n\t1010 vfs_read+16\n""#);
     let raw = Type::KStack(stack(StackMode::Raw, 9));
@@ -175,7 +179,7 @@ fn stacks() {
     let id = Type::UStack(stack(StackMode::BuildId, 9));
     let line = format!("{} 0x07", "ab".repeat(20));
     shows(&id, &bytes(1), &format!("\n{line}\n"), &format!("\"\\n{line}\\n\""));
-    shows(&kernel, &bytes(-14), "\n", "\"\\n\"");
+    shows(&kernel, &bytes(0), "\n", "\"\\n\"");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub const TESTS: &[Test] = &[
     Test::new("badinput/ten_megabytes_of_braces", &[], ten_megabytes_of_braces),
     Test::new("badinput/deep_nesting", &[], deep_nesting),
     Test::new("badinput/not_root", &[Root], not_root),
+    Test::new("badinput/failed_reads_are_told", &[Root], failed_reads_are_told),
 ];
 
 /// Fails unless `script` is refused with a place and all of `said`.
@@ -162,4 +163,19 @@ fn not_root(ctx: &Ctx) -> Result<()> {
         .exited(1)?;
     out.complains("CAP_")?;
     out.complains("root")
+}
+
+fn failed_reads_are_told(ctx: &Ctx) -> Result<()> {
+    let script = "BEGIN { @[1] = 1; @y = @[2]; printf(\"%s.\\n\", str(uptr(1))); exit(); }";
+    let out = ctx.script(script).args(&["-k"]).finish()?.success()?;
+    for part in [
+        "WARNING: Can't lookup map element because it does not exist.",
+        "helper: map_lookup_elem, retcode: 0",
+        "WARNING: Bad address",
+        "helper: probe_read_user_str, retcode: -14",
+    ] {
+        out.complains(part)?;
+    }
+    let quiet = ctx.script(script).finish()?.success()?;
+    quiet.check(!quiet.stderr.contains("Bad address"), "it was not asked for")
 }

@@ -10,10 +10,13 @@ use crate::runner::Test;
 pub const TESTS: &[Test] = &[
     Test::new("lifecycle/ctrl_c", &[Root, Uprobe], ctrl_c),
     Test::new("lifecycle/sigterm", &[Root, Uprobe], sigterm),
+    Test::new("lifecycle/hangup", &[Root, Uprobe], hangup),
+    Test::new("lifecycle/sigusr1_prints_maps", &[Root], sigusr1_prints_maps),
     Test::new("lifecycle/sigkill", &[Root, Uprobe, Tracepoint], sigkill),
     Test::new("lifecycle/sigkill_while_starting", &[Root, Uprobe], sigkill_while_starting),
     Test::new("lifecycle/second_ctrl_c", &[Root], second_ctrl_c),
     Test::new("lifecycle/command_ends", &[Root], command_ends),
+    Test::new("lifecycle/command_runs_unseen", &[Root], command_runs_unseen),
     Test::new("lifecycle/command_waits_for_probes", &[Root, Uprobe], command_waits_for_probes),
     Test::new("lifecycle/command_not_found", &[Root], command_not_found),
     Test::new("lifecycle/command_is_ended", &[Root], command_is_ended),
@@ -44,6 +47,18 @@ fn ctrl_c(ctx: &Ctx) -> Result<()> {
 
 fn sigterm(ctx: &Ctx) -> Result<()> {
     ends_cleanly(ctx, libc::SIGTERM)
+}
+
+fn hangup(ctx: &Ctx) -> Result<()> {
+    ends_cleanly(ctx, libc::SIGHUP)
+}
+
+fn sigusr1_prints_maps(ctx: &Ctx) -> Result<()> {
+    let script = "BEGIN { @x = 7; } interval:ms:300 { @n++; if (@n > 1) { clear(@x); exit(); } }";
+    let session = ctx.script(script).start()?;
+    session.signal(libc::SIGUSR1)?;
+    let out = session.wait()?.success()?;
+    out.has_line("@x: 7")
 }
 
 fn sigkill(ctx: &Ctx) -> Result<()> {
@@ -87,6 +102,11 @@ fn command_ends(ctx: &Ctx) -> Result<()> {
         .finish()?
         .success()?;
     out.lines_are(&["end", "@: 1"])
+}
+
+fn command_runs_unseen(ctx: &Ctx) -> Result<()> {
+    let out = ctx.script("BEGIN { @ = 1; }").command("/bin/sh -c 'echo it ran'").finish()?;
+    out.success()?.has_line("it ran")
 }
 
 fn command_waits_for_probes(ctx: &Ctx) -> Result<()> {

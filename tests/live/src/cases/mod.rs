@@ -11,6 +11,7 @@ mod maps;
 mod numbers;
 mod repl;
 mod scripts;
+mod stack;
 mod tracepoint;
 mod uprobe;
 mod xdp;
@@ -33,6 +34,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         badinput::TESTS,
         elf::TESTS,
         scripts::TESTS,
+        stack::TESTS,
         repl::TESTS,
     ]
     .into_iter()

@@ -1,0 +1,86 @@
+//! Whose code a script shows.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+
+use rbtrace_probes_ebpf::plan::{Action, Plan, Target};
+use rbtrace_probes_ebpf::types::{StackMode, Type};
+
+use crate::symbols::find_binary;
+
+/// Whether a script prints names of functions of user programs.
+pub(crate) fn shows_user_code(plan: &Plan) -> bool {
+    let maps = plan.maps.iter().flat_map(|map| [&map.key, &map.value]);
+    maps.chain(plan.actions.iter().flat_map(arguments)).any(is_user_code)
+}
+
+fn is_user_code(ty: &Type) -> bool {
+    match ty {
+        Type::USym => true,
+        Type::UStack(stack) => matches!(stack.mode, StackMode::Bpftrace | StackMode::Perf),
+        Type::Array { elem, .. } => is_user_code(elem),
+        Type::Record(record) => record.fields.iter().any(|field| is_user_code(&field.ty)),
+        _ => false,
+    }
+}
+
+fn arguments(action: &Action) -> Vec<&Type> {
+    match action {
+        Action::Printf { args, .. }
+        | Action::Errorf { args, .. }
+        | Action::Join { args, .. }
+        | Action::Cat { args, .. }
+        | Action::System { args, .. } => args.iter().map(|arg| &arg.ty).collect(),
+        Action::PrintValue { value } => vec![&value.ty],
+        Action::PrintEntry { key, value, .. } => {
+            [Some(key), value.as_ref()].into_iter().flatten().map(|field| &field.ty).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Processes that run already and are sure to be seen: the one that is traced, else those that run
+/// a program with probes.
+pub(crate) fn processes(plan: &Plan, pid: Option<u32>) -> Vec<u32> {
+    if let Some(pid) = pid {
+        return vec![pid];
+    }
+    let programs: HashSet<PathBuf> = plan
+        .probes
+        .iter()
+        .filter_map(|probe| match &probe.target {
+            Target::Uprobe(f) | Target::Uretprobe(f) => Some(f),
+            _ => None,
+        })
+        .map(|f| (f.binary.as_str(), f.pid))
+        .collect::<HashSet<_>>()
+        .into_iter()
+        .filter_map(|(binary, pid)| fs::canonicalize(find_binary(binary, pid).ok()?).ok())
+        .collect();
+    if programs.is_empty() {
+        return Vec::new();
+    }
+    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| programs.contains(&exe))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rbtrace_probes_ebpf::types::Stack;
+
+    #[test]
+    fn raw_stacks_need_no_names() {
+        let stack = |mode| Type::UStack(Stack { mode, limit: 1, map: 0 });
+        assert!(is_user_code(&stack(StackMode::Perf)));
+        assert!(!is_user_code(&stack(StackMode::Raw)));
+        let nested = Type::Array { elem: Box::new(Type::USym), len: 2 };
+        assert!(is_user_code(&nested));
+        assert!(!is_user_code(&Type::KSym));
+    }
+}
