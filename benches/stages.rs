@@ -87,7 +87,9 @@ fn check_stage(bencher: Bencher<'_, '_>, name: &str) {
         known_maps: &[],
     };
     bencher.with_inputs(|| parsed.clone()).bench_local_values(|script| {
-        let script = expand(script, &Params::default()).expect("parameters");
+        let mut sources = Sources::default();
+        let expanded = expand(script, &mut sources, &machine, &Params::default());
+        let script = expanded.expect("parameters").script;
         check::check(resolve(script, &cx).expect("attach points"), &cx).expect("types")
     });
 }
@@ -120,7 +122,7 @@ fn compiled(text: &str) -> Compiled {
         params: &Params::default(),
         known_maps: &[],
     };
-    match compile(&sources, file, &setting, &mut unobserved) {
+    match compile(&mut sources, file, &setting, &mut unobserved) {
         Ok(compiled) => compiled,
         Err(failure) => panic!("{failure:?}"),
     }

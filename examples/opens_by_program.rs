@@ -46,7 +46,7 @@ fn main() -> Result<()> {
         params: &Params::default(),
         known_maps: &[],
     };
-    let compiled = compile(&sources, file, &setting, &mut unobserved)
+    let compiled = compile(&mut sources, file, &setting, &mut unobserved)
         .map_err(|failure| anyhow!("the script does not compile: {failure:?}"))?;
 
     let stop = StopFlag::on_signals()?;

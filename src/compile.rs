@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rbtrace_codegen as codegen;
 use rbtrace_lang::diag::Diagnostic;
-use rbtrace_lang::expand::{Params, expand};
+use rbtrace_lang::expand::{Expanded, Params, ScriptOption, expand};
 use rbtrace_lang::resolve::{self, Options, Resolved};
 use rbtrace_lang::span::{Sources, Span};
 use rbtrace_lang::{check, dump, hir, parse};
@@ -91,7 +91,7 @@ pub fn unobserved(_: Stage, _: &dyn Fn() -> String) {}
 
 /// Finds what the attach points of a script name.
 pub fn resolve(
-    sources: &Sources,
+    sources: &mut Sources,
     file: u32,
     setting: &Setting<'_>,
     observe: Observer<'_>,
@@ -100,15 +100,25 @@ pub fn resolve(
     let script = parse::parse(sources, file)?;
     observe(Stage::Ast, &|| dump::ast::script(&script));
     panic::stage("expanding parameters and macros");
-    let script = expand(script, setting.params)?;
+    let Expanded { script, .. } = expand(script, sources, setting.machine, setting.params)?;
     observe(Stage::Expand, &|| dump::ast::script(&script));
     panic::stage("finding probes");
     Ok(resolve::resolve(script, &setting.context())?)
 }
 
+/// The named parameters that a script takes.
+pub fn options(
+    sources: &mut Sources,
+    file: u32,
+    machine: &Machine,
+) -> Result<Vec<ScriptOption>, Failure> {
+    let script = parse::parse(sources, file)?;
+    Ok(expand(script, sources, machine, &Params::default())?.options)
+}
+
 /// Compiles a script.
 pub fn compile(
-    sources: &Sources,
+    sources: &mut Sources,
     file: u32,
     setting: &Setting<'_>,
     observe: Observer<'_>,

@@ -68,7 +68,7 @@ fn act(invocation: &Invocation) -> Result<ExitCode> {
     }
     let mut out = io::BufWriter::new(io::stdout());
     match &invocation.action {
-        Action::Run { input, params, named } => return run::run(invocation, input, params, named),
+        Action::Run { input, params } => return run::run(invocation, input, params),
         Action::Repl => return repl::run(&invocation.flags),
         Action::Demo => demo::run()?,
         Action::DemoWorkload(name) => demo::workload::run(name)?,
@@ -122,7 +122,7 @@ fn list_script(
     let file = sources.add(name, text);
     let profile = target_profile();
     let options = run::options(flags);
-    let params = Params { positional: params.to_vec() };
+    let params = Params::new(params);
     let setting = Setting {
         machine: &machine,
         profile: &profile,
@@ -130,7 +130,7 @@ fn list_script(
         params: &params,
         known_maps: &[],
     };
-    match compile::resolve(&sources, file, &setting, &mut compile::unobserved) {
+    match compile::resolve(&mut sources, file, &setting, &mut compile::unobserved) {
         Ok(resolved) => {
             list::script(&resolved, &machine, flags.verbose > 0, out)?;
             out.flush()?;

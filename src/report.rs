@@ -119,7 +119,7 @@ fn rejection(rejected: &Rejected, sources: &Sources, loudness: Loudness) -> Stri
 
 /// The place in the first source that line and column name, to the end of its line.
 fn place(rejected: &Rejected, sources: &Sources) -> Span {
-    let text = sources.get(0).map_or("", |Source { text, .. }| text.as_str());
+    let text = sources.get(0).map_or("", |Source { text, .. }| &**text);
     let line = rejected.line.unwrap_or(1).saturating_sub(1) as usize;
     let column = rejected.column.unwrap_or(1).saturating_sub(1) as usize;
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();

@@ -29,22 +29,19 @@ use crate::{output, panic, privileges, verbose};
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
 
 /// Compiles and runs, or prints stages or writes the object, as the flags have it.
-pub fn run(
-    invocation: &Invocation,
-    input: &Input,
-    params: &[String],
-    named: &[String],
-) -> Result<ExitCode> {
+pub fn run(invocation: &Invocation, input: &Input, params: &[String]) -> Result<ExitCode> {
     let flags = &invocation.flags;
     let program = source::read(input)?;
-    if let Some(name) = named.first() {
-        let name = name.split('=').next().unwrap_or(name);
-        bail!("the script takes no parameter --{name}: named parameters are not supported yet");
+    let params = Params::new(params);
+    if params.ask_for_help()
+        && let Program::Script { name, text } = &program
+    {
+        return help(flags, name, text);
     }
     let child = flags.cmd.as_deref().map(Child::spawn).transpose()?;
     let machine = machine(flags, child.as_ref())?;
     let mut sources = Sources::default();
-    let found = object(invocation, program, params, &machine, &mut sources)?;
+    let found = object(invocation, program, &params, &machine, &mut sources)?;
     let Some((object, points)) = found else {
         return Ok(ExitCode::FAILURE);
     };
@@ -92,6 +89,17 @@ fn verify(flags: &Cli, object: &Object) -> Result<ExitCode, runtime::Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lists the named parameters of a script. Nothing has run: the status is that of a failure.
+fn help(flags: &Cli, name: &str, text: &str) -> Result<ExitCode> {
+    let mut sources = Sources::default();
+    let file = sources.add(name, text);
+    match compile::options(&mut sources, file, &machine(flags, None)?) {
+        Ok(options) => eprint!("{}", rbtrace_lang::expand::options::help(&options)),
+        Err(failure) => eprint!("{}", report::failure(&failure, &sources, loudness(flags))),
+    }
+    Ok(ExitCode::FAILURE)
+}
+
 /// Writes an object to a file; `-` is standard output.
 fn write_object(path: &Path, elf: &[u8]) -> Result<ExitCode> {
     if path == Path::new("-") {
@@ -135,13 +143,13 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
 fn object(
     invocation: &Invocation,
     program: Program,
-    params: &[String],
+    params: &Params,
     machine: &Machine,
     sources: &mut Sources,
 ) -> Result<Option<(Object, Points)>> {
     let (name, text) = match program {
         Program::Object { name, elf } => {
-            if !params.is_empty() {
+            if *params != Params::default() {
                 bail!("{}", source::no_params(&name));
             }
             let object = source::object(&name, &elf)?;
@@ -164,9 +172,8 @@ fn object(
     let file = sources.add(name, text);
     let profile = target_profile();
     let options = options(flags);
-    let params = Params { positional: params.to_vec() };
     let setting =
-        Setting { machine, profile: &profile, options: &options, params: &params, known_maps: &[] };
+        Setting { machine, profile: &profile, options: &options, params, known_maps: &[] };
     let result = compile::compile(sources, file, &setting, &mut |stage, text| {
         if invocation.prints(stage) {
             print_stage(flags, stage, &text());

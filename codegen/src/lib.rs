@@ -73,7 +73,7 @@ pub fn lower(
     profile: &TargetProfile,
 ) -> Result<Lowered, Error> {
     let unit = lower::lower(program, sources, profile)?;
-    let source_name = sources.get(0).map(|s| s.name.clone()).unwrap_or_default();
+    let source_name = sources.get(0).map(|s| s.name.to_string()).unwrap_or_default();
     Ok(Lowered { unit, source_name })
 }
 

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rbtrace_lang::catalog::{Catalog, TracepointField, TracepointFormat, TypeSource};
+use rbtrace_lang::catalog::{Catalog, Nothing, TracepointField, TracepointFormat, TypeSource};
 use rbtrace_lang::expand::Params;
 use rbtrace_lang::resolve::{Context, Options};
 use rbtrace_lang::span::Sources;
@@ -109,7 +109,7 @@ fn dumps(text: &str) -> Result<Vec<String>, String> {
     let mut sources = Sources::default();
     let file = sources.add("test.rt", text);
     let diagnostics = |d: Vec<rbtrace_lang::diag::Diagnostic>| format!("{d:#?}");
-    let params = Params { positional: vec!["7".into(), "text".into()] };
+    let params = Params::new(&["7", "text"]);
     let options = Options::default();
     let cx = Context {
         catalog: &Machine,
@@ -120,8 +120,9 @@ fn dumps(text: &str) -> Result<Vec<String>, String> {
     };
     let script = rbtrace_lang::parse::parse(&sources, file).map_err(diagnostics)?;
     let mut all = vec![rbtrace_lang::dump::ast::script(&script)];
-    let script = rbtrace_lang::expand::expand(script, &params).map_err(diagnostics)?;
-    let resolved = rbtrace_lang::resolve::resolve(script, &cx).map_err(diagnostics)?;
+    let expanded = rbtrace_lang::expand::expand(script, &mut sources, &Nothing, &params)
+        .map_err(diagnostics)?;
+    let resolved = rbtrace_lang::resolve::resolve(expanded.script, &cx).map_err(diagnostics)?;
     let checked = rbtrace_lang::check::check(resolved, &cx).map_err(diagnostics)?;
     all.push(rbtrace_lang::dump::hir::program(&checked.program));
     let error = |e: rbtrace_codegen::Error| e.to_string();

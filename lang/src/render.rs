@@ -9,6 +9,8 @@ use crate::span::{Sources, Span};
 
 /// Widest line of source that is shown whole, in bytes; of longer ones a window is shown.
 const WIDEST_LINE: usize = 400;
+/// Most calls of macros that are shown, the innermost first.
+const MOST_CALLS: usize = 8;
 
 /// Diagnostics as text for people, each with its source line and a caret; ends with a line break
 /// unless there are none. `color` uses ANSI escapes.
@@ -34,7 +36,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     };
     let mut group =
         Group::with_title(level.primary_title(diagnostic.message.as_str()).id(diagnostic.code));
-    for snippet in snippets(diagnostic, sources) {
+    let labels = with_calls(diagnostic, sources);
+    for snippet in snippets(&labels, sources) {
         group = group.element(snippet);
     }
     for note in &diagnostic.notes {
@@ -46,13 +49,32 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     renderer.render(&[group])
 }
 
+/// The labels of a diagnostic, each in the file itself, and the calls of the macros that the first
+/// one lies in.
+fn with_calls(diagnostic: &Diagnostic, sources: &Sources) -> Vec<Label> {
+    let at = |span: Span| Span { file: sources.origin(span.file), ..span };
+    let mut labels: Vec<Label> = Vec::with_capacity(diagnostic.labels.len());
+    for label in &diagnostic.labels {
+        labels.push(Label { span: at(label.span), text: label.text.clone() });
+    }
+    let first = diagnostic.labels.first();
+    for call in first.into_iter().flat_map(|label| sources.calls(label.span)).take(MOST_CALLS) {
+        let text = format!("in this call of `{}`", call.name);
+        let label = Label { span: at(call.call), text };
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels
+}
+
 /// One snippet a file, in the order of the labels.
 fn snippets<'a>(
-    diagnostic: &'a Diagnostic,
+    labels: &'a [Label],
     sources: &'a Sources,
 ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let mut files: Vec<u32> = Vec::new();
-    for label in &diagnostic.labels {
+    for label in labels {
         if !files.contains(&label.span.file) {
             files.push(label.span.file);
         }
@@ -61,15 +83,14 @@ fn snippets<'a>(
         .into_iter()
         .filter_map(|file| {
             let source = sources.get(file)?;
-            let labels: Vec<&Label> =
-                diagnostic.labels.iter().filter(|l| l.span.file == file).collect();
-            let window = Window::around(&source.text, &labels);
+            let here: Vec<&Label> = labels.iter().filter(|l| l.span.file == file).collect();
+            let window = Window::around(&source.text, &here);
             let mut snippet = Snippet::source(window.text)
-                .path(source.name.as_str())
+                .path(&*source.name)
                 .line_start(window.first_line)
                 .fold(true);
-            for label in labels {
-                let is_first = diagnostic.labels.first() == Some(label);
+            for label in here {
+                let is_first = labels.first() == Some(label);
                 let kind = if is_first { AnnotationKind::Primary } else { AnnotationKind::Context };
                 let mut annotation = kind.span(window.range(label.span));
                 if !label.text.is_empty() {
@@ -126,6 +147,7 @@ impl<'a> Window<'a> {
 pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     let mut result = String::new();
     for diagnostic in diagnostics {
+        let labels = with_calls(diagnostic, sources);
         let record = JsonDiagnostic {
             code: diagnostic.code,
             severity: match diagnostic.severity {
@@ -133,7 +155,7 @@ pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
                 Severity::Warning => "warning",
             },
             message: &diagnostic.message,
-            labels: diagnostic.labels.iter().map(|l| json_label(l, sources)).collect(),
+            labels: labels.iter().map(|l| json_label(l, sources)).collect(),
             notes: &diagnostic.notes,
             help: diagnostic.help.as_deref(),
         };
@@ -149,7 +171,7 @@ fn json_label<'a>(label: &'a Label, sources: &'a Sources) -> JsonLabel<'a> {
     let start = sources.line_column(label.span);
     let end = sources.line_column(Span { start: label.span.end, ..label.span });
     JsonLabel {
-        file: sources.get(label.span.file).map_or("", |s| s.name.as_str()),
+        file: sources.get(label.span.file).map_or("", |s| &*s.name),
         line: start.line,
         column: start.column,
         end_line: end.line,

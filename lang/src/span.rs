@@ -1,5 +1,7 @@
 //! Places in source text.
 
+use std::sync::Arc;
+
 /// A range of bytes in one source file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Span {
@@ -18,15 +20,28 @@ impl Span {
     }
 }
 
-/// A source file.
+/// A source file, or what a macro in one became at a call.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Name in messages: a path, `stdin`, or `-e`'s stand-in.
-    pub name: String,
+    pub name: Arc<str>,
     /// The text.
-    pub text: String,
+    pub text: Arc<str>,
     /// First byte of every line.
-    lines: Vec<u32>,
+    lines: Arc<[u32]>,
+    /// The call, if this is an expansion.
+    pub expansion: Option<Expansion>,
+}
+
+/// Where a macro was called.
+#[derive(Clone, Debug)]
+pub struct Expansion {
+    /// Name of the macro.
+    pub name: Arc<str>,
+    /// The file that defines it.
+    pub file: u32,
+    /// The call; it may be part of another expansion.
+    pub call: Span,
 }
 
 /// A line and a column, both from 1; columns count characters.
@@ -55,11 +70,37 @@ impl Source {
 impl Sources {
     /// Adds a file and returns its index.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        let text = text.into();
+        let text: String = text.into();
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| at as u32 + 1)).collect();
-        self.files.push(Source { name: name.into(), text, lines });
+        self.push(Source { name: name.into().into(), text: text.into(), lines, expansion: None })
+    }
+
+    /// Adds a stand-in for `file` whose spans are those of a macro's body at one call, so that a
+    /// place in the body says which call it is about. Returns its index; `file` itself if there
+    /// is no such file.
+    pub fn add_expansion(&mut self, file: u32, name: &str, call: Span) -> u32 {
+        let Some(source) = self.get(file) else { return file };
+        let expansion = Some(Expansion { name: name.into(), file, call });
+        self.push(Source { expansion, ..source.clone() })
+    }
+
+    fn push(&mut self, source: Source) -> u32 {
+        self.files.push(source);
         self.files.len() as u32 - 1
+    }
+
+    /// The file itself, for the stand-in of one.
+    pub fn origin(&self, file: u32) -> u32 {
+        let expansion = self.get(file).and_then(|source| source.expansion.as_ref());
+        expansion.map_or(file, |expansion| expansion.file)
+    }
+
+    /// The calls that a place in a macro's body comes from, the innermost first.
+    pub fn calls(&self, span: Span) -> impl Iterator<Item = &Expansion> {
+        let of = |file: u32| self.get(file).and_then(|source| source.expansion.as_ref());
+        // A call is in a file that was added before its expansion.
+        std::iter::successors(of(span.file), move |inner| of(inner.call.file))
     }
 
     /// The file with this index.
@@ -111,5 +152,17 @@ mod tests {
         assert_eq!(sources.line_column(span), LineColumn { line: 2, column: 5 });
         assert_eq!(sources.line_text(span), "two three");
         assert_eq!(sources.text(Span { start: 1, end: 2, file }), "");
+    }
+
+    #[test]
+    fn expansions_stand_for_their_file() {
+        let mut sources = Sources::default();
+        let file = sources.add("x", "macro m { n } macro n { 1 } m");
+        let m = sources.add_expansion(file, "m", Span { start: 28, end: 29, file });
+        let n = sources.add_expansion(file, "n", Span { start: 10, end: 11, file: m });
+        let one = Span { start: 24, end: 25, file: n };
+        assert_eq!((sources.text(one), sources.origin(n)), ("1", file));
+        let calls: Vec<_> = sources.calls(one).map(|e| (&*e.name, sources.text(e.call))).collect();
+        assert_eq!(calls, [("n", "n"), ("m", "m")]);
     }
 }

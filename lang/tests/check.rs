@@ -3,6 +3,7 @@
 mod machine;
 
 use machine::Machine;
+use rbtrace_lang::catalog::Nothing;
 use rbtrace_lang::check::{Checked, check};
 use rbtrace_lang::diag::{self, Diagnostic};
 use rbtrace_lang::expand::{Params, expand};
@@ -27,8 +28,8 @@ fn compile_with(
         known_maps: &[],
     };
     parse(&sources, file)
-        .and_then(|script| expand(script, &Params::default()))
-        .and_then(|script| resolve(script, &cx))
+        .and_then(|script| expand(script, &mut sources, &Nothing, &Params::default()))
+        .and_then(|expanded| resolve(expanded.script, &cx))
         .and_then(|resolved| check(resolved, &cx))
         .map_err(|errors| {
             let text = render::text(&errors, &sources, false);
@@ -333,8 +334,8 @@ fn maps_of_a_session_keep_their_types() {
             known_maps: &first.program.maps,
         };
         parse(&sources, file)
-            .and_then(|script| expand(script, &Params::default()))
-            .and_then(|script| resolve(script, &cx))
+            .and_then(|script| expand(script, &mut sources, &Nothing, &Params::default()))
+            .and_then(|expanded| resolve(expanded.script, &cx))
             .and_then(|resolved| check(resolved, &cx))
             .map(|checked| checked.program.maps)
             .map_err(|errors| errors.first().map_or("", |e| e.code))
@@ -401,8 +402,8 @@ fn old_kernels_are_told_apart() {
         known_maps: &[],
     };
     let errors = parse(&sources, file)
-        .and_then(|script| expand(script, &Params::default()))
-        .and_then(|script| resolve(script, &cx))
+        .and_then(|script| expand(script, &mut sources, &Nothing, &Params::default()))
+        .and_then(|expanded| resolve(expanded.script, &cx))
         .and_then(|resolved| check(resolved, &cx))
         .expect_err("the kernel is too old");
     assert!(errors.len() == 2 && errors.iter().all(|e| e.code == "kernel-too-old"));

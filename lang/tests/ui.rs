@@ -19,7 +19,7 @@ use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::profile::TargetProfile;
 
 /// Runs a script through the stages and returns what they say about it.
-fn diagnose(sources: &Sources, file: u32) -> Vec<Diagnostic> {
+fn diagnose(sources: &mut Sources, file: u32) -> Vec<Diagnostic> {
     let machine = Machine::default();
     let options = Options::default();
     let cx = Context {
@@ -30,8 +30,8 @@ fn diagnose(sources: &Sources, file: u32) -> Vec<Diagnostic> {
         known_maps: &[],
     };
     let checked = parse(sources, file)
-        .and_then(|script| expand(script, &Params::default()))
-        .and_then(|script| resolve(script, &cx))
+        .and_then(|script| expand(script, sources, &machine, &Params::default()))
+        .and_then(|expanded| resolve(expanded.script, &cx))
         .and_then(|resolved| check(resolved, &cx));
     match checked {
         Ok(checked) => checked.warnings,
@@ -70,7 +70,10 @@ fn diagnostics_are_as_expected() {
         let text = fs::read_to_string(&path).expect("scripts are UTF-8");
         let mut sources = Sources::default();
         let file = sources.add(name.clone(), text);
-        let shown = render::text(&diagnose(&sources, file), &sources, false);
+        let shown = {
+            let diagnostics = diagnose(&mut sources, file);
+            render::text(&diagnostics, &sources, false)
+        };
         let expected_path = path.with_extension("stderr");
         if bless.as_ref().is_some_and(|dir| dir == "1" || name.starts_with(dir.as_str())) {
             fs::write(&expected_path, &shown).expect("tests/ui can be written");
@@ -87,7 +90,8 @@ fn diagnostics_are_as_expected() {
 /// Every code of the parser but those that need a large or strange file has a case.
 #[test]
 fn every_code_has_a_case() {
-    const ELSEWHERE: &[&str] = &["internal", "script-too-large", "not-a-script"];
+    const ELSEWHERE: &[&str] =
+        &["internal", "script-too-large", "not-a-script", "unknown-option", "bad-option"];
     if std::env::var_os("RBTRACE_BLESS").is_some() {
         return;
     }
@@ -98,6 +102,7 @@ fn every_code_has_a_case() {
         .collect();
     let missing: Vec<&str> = codes::syntax::CODES
         .iter()
+        .chain(codes::expand::CODES)
         .map(|code| code.name)
         .filter(|name| !ELSEWHERE.contains(name) && !expected.contains(&format!("[{name}]")))
         .collect();

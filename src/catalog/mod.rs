@@ -4,6 +4,7 @@
 mod binaries;
 pub mod format;
 pub mod glob;
+mod imports;
 mod kernel;
 pub mod types;
 

@@ -26,10 +26,8 @@ pub enum Action {
     Run {
         /// The script.
         input: Input,
-        /// `$1` and so on.
+        /// `$1` and so on, and `--name=value` after `--`.
         params: Vec<String>,
-        /// `--name=value` after `--`.
-        named: Vec<String>,
     },
     /// List the probes that a pattern names.
     ListPattern(String),
@@ -37,7 +35,7 @@ pub enum Action {
     ListScript {
         /// The script.
         input: Input,
-        /// `$1` and so on.
+        /// As for [`Action::Run`].
         params: Vec<String>,
     },
     /// Ask line by line.
@@ -139,8 +137,8 @@ fn action(flags: &Cli) -> Result<Action, clap::Error> {
         return list(flags);
     }
     if let Some(program) = &flags.program {
-        let (params, named) = split_named(&flags.words);
-        return Ok(Action::Run { input: Input::Text(program.clone()), params, named });
+        let params = flags.words.clone();
+        return Ok(Action::Run { input: Input::Text(program.clone()), params });
     }
     let Some((first, rest)) = flags.words.split_first() else {
         return without_script(flags);
@@ -148,8 +146,7 @@ fn action(flags: &Cli) -> Result<Action, clap::Error> {
     if let Some(action) = word(first, rest) {
         return Ok(action);
     }
-    let (params, named) = split_named(rest);
-    Ok(Action::Run { input: input(first), params, named })
+    Ok(Action::Run { input: input(first), params: rest.to_vec() })
 }
 
 /// `rbtrace` alone asks line by line on a terminal; elsewhere, and with flags that are about a
@@ -182,7 +179,7 @@ fn about_a_script(flags: &Cli) -> Option<&'static str> {
 }
 
 fn list(flags: &Cli) -> Result<Action, clap::Error> {
-    let (params, _) = split_named(&flags.words);
+    let params = flags.words.clone();
     if let Some(program) = &flags.program {
         return Ok(Action::ListScript { input: Input::Text(program.clone()), params });
     }
@@ -229,20 +226,6 @@ fn is_file(name: &str) -> bool {
     name != "-" && Path::new(name).metadata().is_ok_and(|m| !m.is_dir())
 }
 
-/// Positional parameters, and named ones without their `--`: the latter only get here behind a
-/// `--` of their own.
-fn split_named(words: &[String]) -> (Vec<String>, Vec<String>) {
-    let mut named = Vec::new();
-    let mut params = Vec::new();
-    for word in words {
-        match word.strip_prefix("--") {
-            Some(name) if !name.is_empty() => named.push(name.to_owned()),
-            _ => params.push(word.clone()),
-        }
-    }
-    (params, named)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,14 +242,12 @@ mod tests {
 
     #[test]
     fn flags_stand_anywhere_and_parameters_follow() {
-        let Action::Run { input, params, named } =
-            of(&["-e", "x", "a", "-v", "b", "--", "-5", "--n=1"])
+        let Action::Run { input, params } = of(&["-e", "x", "a", "-v", "b", "--", "-5", "--n=1"])
         else {
             panic!("not run")
         };
         assert_eq!(input, Input::Text("x".into()));
-        assert_eq!(params, ["a", "b", "-5"]);
-        assert_eq!(named, ["n=1"]);
+        assert_eq!(params, ["a", "b", "-5", "--n=1"]);
         assert_eq!(of(&["-lv", "t:*"]), Action::ListPattern("t:*".into()));
         assert_eq!(of(&["-l"]), Action::ListPattern("*".into()));
     }

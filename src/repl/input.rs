@@ -55,7 +55,9 @@ impl Typed {
         }
         let Range { start, end } = self.typed;
         let moved = |at: u32| (at as usize).clamp(start, end).saturating_sub(start) as u32;
+        // A place in a macro of the library becomes that of the call.
         for label in diagnostics.iter_mut().flat_map(|d| &mut d.labels) {
+            label.span = sources.calls(label.span).last().map_or(label.span, |e| e.call);
             label.span.start = moved(label.span.start);
             label.span.end = moved(label.span.end);
         }
@@ -145,7 +147,7 @@ mod tests {
         for typed in ["kprobe:f {", "1 +", ")", "kprobe:f { printf( }"] {
             let (errors, sources) = script(typed).expect_err(typed);
             assert!(!errors.is_empty(), "{typed}");
-            assert!(typed.starts_with(sources.get(0).map_or("", |s| s.text.as_str())), "{typed}");
+            assert!(typed.starts_with(sources.get(0).map_or("", |s| &*s.text)), "{typed}");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Shell {
     fn run(&mut self, typed: &Typed, source: Option<String>, params: &[String]) -> Result<()> {
         let mut sources = Sources::default();
         let file = sources.add(typed.name.as_str(), typed.script.as_str());
-        let params = Params { positional: params.to_vec() };
+        let params = Params::new(params);
         let setting = Setting {
             machine: &self.machine,
             profile: &self.profile,
@@ -123,17 +123,18 @@ impl Shell {
             params: &params,
             known_maps: &self.maps,
         };
-        let compiled = match compile::compile(&sources, file, &setting, &mut compile::unobserved) {
-            Ok(compiled) => compiled,
-            Err(mut failure) => {
-                if let compile::Failure::Script(all) = &mut failure {
-                    sources = typed.about(all, sources);
+        let compiled =
+            match compile::compile(&mut sources, file, &setting, &mut compile::unobserved) {
+                Ok(compiled) => compiled,
+                Err(mut failure) => {
+                    if let compile::Failure::Script(all) = &mut failure {
+                        sources = typed.about(all, sources);
+                    }
+                    let text = report::failure(&failure, &sources, self.loudness);
+                    self.say(&text);
+                    return Ok(());
                 }
-                let text = report::failure(&failure, &sources, self.loudness);
-                self.say(&text);
-                return Ok(());
-            }
-        };
+            };
         let mut shown = compiled.warnings.clone();
         let about = typed.about(&mut shown, sources.clone());
         self.say(&report::diagnostics(&shown, &about, self.loudness));

@@ -430,7 +430,7 @@ impl<'a> UnitBuilder<'a> {
     pub(super) fn location(&self, span: Span) -> String {
         let start = self.sources.line_column(span);
         let end = self.sources.line_column(Span { start: span.end, end: span.end, ..span });
-        let name = self.sources.get(span.file).map_or("", |s| s.name.as_str());
+        let name = self.sources.get(span.file).map_or("", |s| &*s.name);
         if start.line == end.line {
             format!("{name}:{}:{}-{}", start.line, start.column, end.column)
         } else {

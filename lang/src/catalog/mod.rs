@@ -127,6 +127,56 @@ pub enum DataLoc {
     Field,
 }
 
+/// Files that scripts import.
+pub trait Loader {
+    /// What `name` stands for in an import of the file `from`, which is called as in [`Sources`];
+    /// if that is empty, `name` is a path that a [`Imported::Directory`] listed.
+    ///
+    /// [`Sources`]: crate::span::Sources
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be imported.
+    fn load(&self, name: &str, from: &str) -> Result<Imported, ImportError>;
+}
+
+/// What an import stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// A script.
+    Script {
+        /// Its path; the same for all ways to name the file.
+        path: String,
+        /// The text.
+        text: String,
+    },
+    /// A C header.
+    Header {
+        /// Its path, which [`TypeSource::header`] takes.
+        path: String,
+    },
+    /// A directory: paths of the files in it that can be imported, in order.
+    Directory(Vec<String>),
+}
+
+/// Why a file cannot be imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportError {
+    /// There is none of that name.
+    NotFound {
+        /// Where it was looked for.
+        looked_in: Vec<String>,
+    },
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// The file, or the directory that it is in, is open for everybody to change.
+    WorldWritable(String),
+    /// It is C code for the kernel (`.bpf.c`).
+    NeedsCompiler,
+    /// Its name ends in nothing that is known.
+    UnknownKind,
+}
+
 /// A machine that has nothing: every question is answered with "cannot be known".
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nothing;
@@ -161,5 +211,11 @@ impl Catalog for Nothing {
 impl TypeSource for Nothing {
     fn tracepoint(&self, _: &str, _: &str) -> Option<TracepointFormat> {
         None
+    }
+}
+
+impl Loader for Nothing {
+    fn load(&self, _: &str, _: &str) -> Result<Imported, ImportError> {
+        Err(ImportError::NotFound { looked_in: Vec::new() })
     }
 }

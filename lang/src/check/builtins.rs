@@ -142,6 +142,14 @@ pub(super) fn is_unsupported(name: &str) -> bool {
     UNSUPPORTED.contains(&name)
 }
 
+/// Whether there is a builtin of this name.
+pub(super) fn exists(name: &str) -> bool {
+    let name = name.strip_prefix("__builtin_").unwrap_or(name);
+    argument_number(name).is_some()
+        || TABLE.iter().any(|b| b.name == name)
+        || UNSUPPORTED.contains(&name)
+}
+
 /// The names of all builtins.
 pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
     TABLE.iter().map(|b| b.name).chain(["arg0", "arg1", "arg2", "arg3"])

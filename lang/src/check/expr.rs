@@ -4,6 +4,8 @@ use rbtrace_probes_ebpf::helpers;
 
 use crate::ast::{self, ExprKind as Ast, UnaryOp};
 use crate::diag::Diagnostic;
+use crate::expand::macros::written_name;
+use crate::expand::stdlib;
 use crate::hir::{self, ExprKind, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
@@ -55,7 +57,10 @@ impl Checker<'_> {
             Ast::SizeOf(of) => self.size_of(of, span),
             Ast::OffsetOf { .. } => Err(self.unsupported(span, "offsetof()")),
             Ast::Block(block) => self.block_expr(block, span),
-            Ast::TypeArg(_) => Err(self.unsupported(span, "a type in place of a value")),
+            Ast::TypeArg(_) => Err(self.error(
+                Diagnostic::error("type-as-value", span, "a type is no value")
+                    .help("typeof() as an argument is for macros that use it as a type"),
+            )),
             Ast::TypeInfo(_) => Err(self.unsupported(span, "typeinfo()")),
             Ast::Comptime(inner) => {
                 let value = self.expr(inner)?;
@@ -128,7 +133,8 @@ impl Checker<'_> {
         if functions::exists(name) {
             error = error.help(format!("`{name}` is a function: write `{name}(...)`"));
         } else {
-            let known: Vec<_> = builtins::names().chain(constants::names(self, name)).collect();
+            let mut known: Vec<&str> = builtins::names().chain(stdlib::names()).collect();
+            known.extend(constants::names(self, name));
             error = did_you_mean(error, name, known);
             self.c.note_missing_headers(&mut error);
         }
@@ -147,7 +153,7 @@ impl Checker<'_> {
                 Diagnostic::error(
                     "unresolved-type",
                     span,
-                    format!("nothing says what the type of ${name} is"),
+                    format!("nothing says what the type of ${} is", written_name(name)),
                 )
                 .help("assign it a value, or declare its type: `let $x: uint64;`")
             })),
@@ -192,6 +198,11 @@ impl Checker<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Typed {
+        if let Ast::Comptime(_) = cond.kind {
+            // The branch not taken may be ill-typed: it does not exist.
+            let known = self.value(cond)?;
+            return self.expr(if known.is_zero() { otherwise } else { then });
+        }
         // `c ?: b` evaluates `c` once.
         if cond.span == then.span && cond == then {
             return self.elvis(cond, otherwise, span);

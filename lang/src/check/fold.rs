@@ -68,7 +68,19 @@ impl VisitMut for Folder<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr) {
+        let comptime = match &expr.kind {
+            ExprKind::Ternary { cond, .. } => matches!(cond.kind, ExprKind::Comptime(_)),
+            _ => false,
+        };
         visit::expr(self, expr);
+        if comptime
+            && let ExprKind::Ternary { cond, then, otherwise } = &mut expr.kind
+            && let Some(taken) = truth(cond)
+        {
+            let taken = if taken { then } else { otherwise };
+            expr.kind = std::mem::replace(&mut taken.kind, ExprKind::Int(0));
+            return;
+        }
         if let Some(kind) = self.folded(expr) {
             expr.kind = kind;
         }

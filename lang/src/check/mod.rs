@@ -126,6 +126,13 @@ pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagno
     Ok(Checked { program, warnings: diagnostics })
 }
 
+pub(crate) use fold::int_literal;
+
+/// Whether a name is that of a builtin or a function.
+pub(crate) fn is_builtin(name: &str) -> bool {
+    functions::exists(name) || builtins::exists(name)
+}
+
 /// An error about something that bpftrace has and rbtrace has not yet.
 fn unsupported(span: Span, what: impl std::fmt::Display) -> Diagnostic {
     Diagnostic::error("unsupported", span, format!("{what}: not supported yet"))

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::ast::{Block, Expr, ExprKind, Ident, Probe, Stmt, StmtKind, Type, UnaryOp};
 use crate::diag::Diagnostic;
+use crate::expand::macros::written_name;
 use crate::expand::visit::{self, VisitMut};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
@@ -79,7 +80,7 @@ impl Scopes<'_> {
             let error = Diagnostic::error(
                 "shadowed-variable",
                 name.span,
-                format!("${} is declared already", name.name),
+                format!("${} is declared already", written_name(&name.name)),
             )
             .also(first.span, "here")
             .help("choose another name: an inner block cannot have a variable of the same name");
@@ -97,7 +98,7 @@ impl Scopes<'_> {
                     self.diagnostics.push(Diagnostic::warning(
                         "unassigned-variable",
                         span,
-                        format!("${name} is used before it is assigned"),
+                        format!("${} is used before it is assigned", written_name(name)),
                     ));
                     if let Some(variable) = self.variables.get_mut(index) {
                         variable.reported = true;
@@ -109,16 +110,16 @@ impl Scopes<'_> {
                 let error = Diagnostic::error(
                     "undefined-variable",
                     span,
-                    format!("there is no variable ${name} here"),
+                    format!("there is no variable ${} here", written_name(name)),
                 );
-                let visible: Vec<String> =
-                    self.stack.iter().flat_map(|s| s.keys().map(|k| format!("${k}"))).collect();
-                let error = match self.used.contains_key(name) {
-                    true => error
-                        .note("a variable of that name belongs to another block and ends with it"),
-                    false => {
-                        did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
-                    }
+                let error = if self.used.contains_key(name) {
+                    error.note("a variable of that name belongs to another block and ends with it")
+                } else if written_name(name) != name {
+                    error.help("a macro reaches only variables of its own and those passed to it")
+                } else {
+                    let visible = self.stack.iter().flat_map(|s| s.keys());
+                    let visible: Vec<String> = visible.map(|k| format!("${k}")).collect();
+                    did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
                 };
                 self.diagnostics.push(error);
                 // Reported once.
@@ -156,7 +157,7 @@ impl Scopes<'_> {
                 self.diagnostics.push(Diagnostic::warning(
                     "unassigned-variable",
                     variable.span,
-                    format!("${} is never assigned", variable.unique),
+                    format!("${} is never assigned", written_name(&variable.unique)),
                 ));
             }
         }

@@ -112,9 +112,9 @@ impl Checker<'_> {
             AstStmt::If { cond, then, otherwise } if matches!(cond.kind, Ast::Comptime(_)) => {
                 let value = self.value(cond)?;
                 // The branch not taken may be ill-typed: it does not exist.
-                let stmts = match value.expr.kind {
-                    ExprKind::Int(0) => otherwise.as_ref().map(|b| self.block(b)),
-                    _ => Some(self.block(then)),
+                let stmts = match value.is_zero() {
+                    true => otherwise.as_ref().map(|b| self.block(b)),
+                    false => Some(self.block(then)),
                 };
                 push(StmtKind::Block(stmts.unwrap_or_default()));
             }

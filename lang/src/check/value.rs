@@ -38,6 +38,11 @@ impl Value {
         Ty { ty: self.expr.ty.clone(), flex: self.flex.clone() }
     }
 
+    /// It is the constant 0, or false.
+    pub fn is_zero(&self) -> bool {
+        matches!(self.expr.kind, ExprKind::Int(0))
+    }
+
     /// It has no value.
     pub fn is_void(&self) -> bool {
         self.expr.ty == Type::Void

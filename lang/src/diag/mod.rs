@@ -53,6 +53,11 @@ impl Diagnostic {
         }
     }
 
+    /// An error that is about no place in a script.
+    pub fn general(code: &'static str, message: impl Into<String>) -> Self {
+        Self { labels: Vec::new(), ..Self::error(code, Span::default(), message) }
+    }
+
     /// A warning about a place.
     pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }

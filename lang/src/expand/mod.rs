@@ -1,165 +1,104 @@
-//! [`ast::Script`] to [`ast::Script`]: positional parameters become what was given on the command
-//! line.
+//! [`ast::Script`] to [`ast::Script`]: what it imports is taken in, calls of macros become their
+//! bodies, and parameters become what was given on the command line.
 //!
-//! In an expression a parameter is a number if it reads as one and a string otherwise; directly in
-//! `str(...)` it is always a string. In an attach point it is text, colons in it included. One that
-//! was not given is its default, else 0, else an empty string.
+//! | file         | part                                                   |
+//! |--------------|--------------------------------------------------------|
+//! | `imports`    | other scripts and headers                              |
+//! | `macros`     | macros, and where they are called                      |
+//! | `stdlib`     | the standard library's own macros                      |
+//! | `options`    | named parameters: `getopt("name", default)`            |
+//! | `positional` | `$1`, `${1:-x}`, `$#`                                  |
 //!
 //! [`ast::Script`]: crate::ast::Script
 
-use crate::ast::{
-    AttachPart, AttachPiece, AttachPoint, BinaryOp, Expr, ExprKind, Item, Param, Script, UnaryOp,
-};
-use crate::diag::Diagnostic;
-use crate::parse::literals;
-use crate::span::Span;
+use crate::ast::Script;
+use crate::catalog::Loader;
+use crate::diag::{Diagnostic, Severity};
+use crate::span::Sources;
 
+mod imports;
+pub mod macros;
+pub mod options;
+mod positional;
+pub mod stdlib;
 pub mod visit;
 
-use visit::VisitMut;
+pub use options::{ScriptOption, Value};
 
-/// What the command line gives a script.
-#[derive(Clone, Debug, Default)]
+/// What the command line gives a script: words in order. Those that begin with `--` are named
+/// parameters; the others are positional ones, unless they are the value of a named one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Params {
-    /// `$1` and those after it.
-    pub positional: Vec<String>,
+    words: Vec<String>,
 }
 
 impl Params {
-    /// The text that a parameter stands for; nothing if it was neither given nor has a default.
-    /// An empty one takes the default, as in a shell.
-    fn text<'a>(&'a self, param: &'a Param) -> Option<&'a str> {
-        let index = (param.number as usize).checked_sub(1)?;
-        let given = self.positional.get(index).map(String::as_str).filter(|t| !t.is_empty());
-        given.or(param.default.as_deref())
+    /// Parameters as the command line has them.
+    pub fn new(words: &[impl AsRef<str>]) -> Self {
+        Self { words: words.iter().map(|word| word.as_ref().to_owned()).collect() }
+    }
+
+    /// Whether `--help` is among them.
+    pub fn ask_for_help(&self) -> bool {
+        self.words.iter().any(|word| word == "--help")
     }
 }
 
-/// Replaces parameters by their values. No [`ExprKind::Param`], [`ExprKind::ParamCount`] and
-/// [`AttachPiece::Param`] remain.
-pub fn expand(mut script: Script, params: &Params) -> Result<Script, Vec<Diagnostic>> {
-    let mut expander = Expander { params };
-    for item in &mut script.items {
-        if let Item::Probe(probe) = item {
-            for point in &mut probe.attach_points {
-                expand_attach_point(point, params);
-            }
-        }
+/// An expanded script.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// Without imports, macros and parameters.
+    pub script: Script,
+    /// The named parameters that it takes.
+    pub options: Vec<ScriptOption>,
+}
+
+/// Takes in what a script imports, and replaces macros and parameters by what they stand for. No
+/// [`ExprKind::Param`], [`ExprKind::ParamCount`] and [`AttachPiece::Param`], no macro and no import
+/// remain.
+///
+/// `sources` gains the files that are imported and the expansions of macros.
+///
+/// # Errors
+///
+/// Imports that fail, macros and named parameters that are used wrongly, parameters of the command
+/// line that do not fit.
+///
+/// [`ExprKind::Param`]: crate::ast::ExprKind::Param
+/// [`ExprKind::ParamCount`]: crate::ast::ExprKind::ParamCount
+/// [`AttachPiece::Param`]: crate::ast::AttachPiece::Param
+pub fn expand(
+    script: Script,
+    sources: &mut Sources,
+    loader: &dyn Loader,
+    params: &Params,
+) -> Result<Expanded, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut script = imports::resolve(script, sources, loader, &mut errors);
+    macros::expand(&mut script, sources, &mut errors);
+    let options = options::collect(&mut script, &mut errors);
+    let given = options::split(&params.words, &options, &mut errors);
+    options::replace(&mut script, &given.named);
+    positional::expand(&mut script, &given.positional);
+    if errors.iter().any(|d| d.severity == Severity::Error) {
+        return Err(errors);
     }
-    expander.script(&mut script);
-    Ok(script)
-}
-
-/// Replaces the parameters of an expression alone.
-pub fn expand_expression(mut expr: Expr, params: &Params) -> Expr {
-    Expander { params }.expr(&mut expr);
-    expr
-}
-
-struct Expander<'a> {
-    params: &'a Params,
-}
-
-impl VisitMut for Expander<'_> {
-    fn expr(&mut self, expr: &mut Expr) {
-        match &mut expr.kind {
-            ExprKind::Call { name, args } if name.name == "str" => {
-                if let Some(arg) = args.first_mut() {
-                    self.make_text(arg);
-                }
-            }
-            ExprKind::Param(param) => {
-                let text = self.params.text(param);
-                expr.kind = text.map_or(ExprKind::Int(0), |t| value(t, expr.span));
-            }
-            ExprKind::ParamCount => expr.kind = ExprKind::Int(self.params.positional.len() as u64),
-            _ => {}
-        }
-        visit::expr(self, expr);
-    }
-}
-
-impl Expander<'_> {
-    /// The parameter in `str($1)` and in `str($1 + 2)` is text.
-    fn make_text(&self, arg: &mut Expr) {
-        match &mut arg.kind {
-            ExprKind::Binary { op: BinaryOp::Add, left, .. }
-                if matches!(left.kind, ExprKind::Param(_)) =>
-            {
-                self.make_text(left);
-            }
-            ExprKind::Param(param) => {
-                let text = self.params.text(param).unwrap_or_default();
-                arg.kind = ExprKind::Str(text.as_bytes().to_vec());
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A number if the text reads as one, else a string.
-fn value(text: &str, span: Span) -> ExprKind {
-    let number = text.strip_prefix('-').unwrap_or(text);
-    let is_number = number.starts_with(|c: char| c.is_ascii_digit());
-    match literals::integer(number) {
-        Ok(n) if is_number && number.len() == text.len() => ExprKind::Int(n),
-        Ok(n) if is_number && n <= 1 << 63 => {
-            let operand = Box::new(Expr { kind: ExprKind::Int(n), span });
-            ExprKind::Unary { op: UnaryOp::Neg, operand }
-        }
-        _ => ExprKind::Str(text.as_bytes().to_vec()),
-    }
-}
-
-/// Puts values into an attach point. A colon in a value separates parts, as one that is written.
-fn expand_attach_point(point: &mut AttachPoint, params: &Params) {
-    let mut parts = Vec::with_capacity(point.parts.len());
-    for part in std::mem::take(&mut point.parts) {
-        let span = part.span;
-        let mut pieces = Vec::new();
-        for piece in part.pieces {
-            let AttachPiece::Param(param) = piece else {
-                pieces.push(piece);
-                continue;
-            };
-            for (i, text) in params.text(&param).unwrap_or_default().split(':').enumerate() {
-                if i > 0 {
-                    parts.push(AttachPart { pieces: std::mem::take(&mut pieces), span });
-                }
-                if !text.is_empty() {
-                    pieces.push(AttachPiece::Text(text.to_owned()));
-                }
-            }
-        }
-        parts.push(AttachPart { pieces: merged(pieces), span });
-    }
-    point.parts = parts;
-}
-
-/// Joins neighbouring pieces of text.
-fn merged(pieces: Vec<AttachPiece>) -> Vec<AttachPiece> {
-    let mut result: Vec<AttachPiece> = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        match (result.last_mut(), piece) {
-            (Some(AttachPiece::Text(last)), AttachPiece::Text(text)) => last.push_str(&text),
-            (_, piece) => result.push(piece),
-        }
-    }
-    result
+    Ok(Expanded { script, options })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Nothing;
     use crate::dump;
-    use crate::span::Sources;
 
     fn expanded(text: &str, positional: &[&str]) -> String {
         let mut sources = Sources::default();
         let file = sources.add("test", text);
-        let params = Params { positional: positional.iter().map(|&p| p.to_owned()).collect() };
-        let script = crate::parse::parse(&sources, file).and_then(|s| expand(s, &params));
-        dump::ast::script(&script.expect("the script is right"))
+        let script = crate::parse::parse(&sources, file).expect("it parses");
+        let params = Params::new(positional);
+        let expanded = expand(script, &mut sources, &Nothing, &params);
+        dump::ast::script(&expanded.expect("the script is right").script)
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Walking over a tree and changing it.
 
-use crate::ast::{Block, Expr, ExprKind, Item, Script, Stmt, StmtKind, Type, TypeKind, TypeOrExpr};
+use crate::ast::{
+    Block, Expr, ExprKind, Ident, Item, Script, Stmt, StmtKind, Type, TypeKind, TypeOrExpr,
+};
+use crate::span::Span;
 
 /// Visits expressions and types. What a method overrides must call the function of the same name
 /// in this module to go further down.
@@ -29,6 +32,14 @@ pub trait VisitMut {
     fn ty(&mut self, it: &mut Type) {
         ty(self, it);
     }
+
+    /// A type or an expression for its type.
+    fn type_or_expr(&mut self, it: &mut TypeOrExpr) {
+        type_or_expr(self, it);
+    }
+
+    /// The place of a node or of a name in one. Nothing is further down.
+    fn span(&mut self, _it: &mut Span) {}
 }
 
 /// Visits what is in a script.
@@ -58,6 +69,7 @@ pub fn script<V: VisitMut + ?Sized>(visitor: &mut V, script: &mut Script) {
 
 /// Visits what is in a block.
 pub fn block<V: VisitMut + ?Sized>(visitor: &mut V, block: &mut Block) {
+    visitor.span(&mut block.span);
     for stmt in &mut block.stmts {
         visitor.stmt(stmt);
     }
@@ -68,13 +80,15 @@ pub fn block<V: VisitMut + ?Sized>(visitor: &mut V, block: &mut Block) {
 
 /// Visits what is in a statement.
 pub fn stmt<V: VisitMut + ?Sized>(visitor: &mut V, stmt: &mut Stmt) {
+    visitor.span(&mut stmt.span);
     match &mut stmt.kind {
         StmtKind::Expr(e) | StmtKind::Discard(e) => visitor.expr(e),
         StmtKind::Assign { target, value, .. } => {
             visitor.expr(target);
             visitor.expr(value);
         }
-        StmtKind::Let { ty, value, .. } => {
+        StmtKind::Let { name, ty, value } => {
+            visitor.span(&mut name.span);
             if let Some(ty) = ty {
                 visitor.ty(ty);
             }
@@ -93,8 +107,13 @@ pub fn stmt<V: VisitMut + ?Sized>(visitor: &mut V, stmt: &mut Stmt) {
             visitor.expr(head);
             visitor.block(body);
         }
-        StmtKind::ForMap { body, .. } => visitor.block(body),
-        StmtKind::ForRange { start, end, body, .. } => {
+        StmtKind::ForMap { var, map, body } => {
+            visitor.span(&mut var.span);
+            visitor.span(&mut map.span);
+            visitor.block(body);
+        }
+        StmtKind::ForRange { var, start, end, body } => {
+            visitor.span(&mut var.span);
             visitor.expr(start);
             visitor.expr(end);
             visitor.block(body);
@@ -107,17 +126,21 @@ pub fn stmt<V: VisitMut + ?Sized>(visitor: &mut V, stmt: &mut Stmt) {
 
 /// Visits what is in an expression.
 pub fn expr<V: VisitMut + ?Sized>(visitor: &mut V, expr: &mut Expr) {
+    visitor.span(&mut expr.span);
     match &mut expr.kind {
         ExprKind::Map { key: Some(key), .. } => visitor.expr(key),
-        ExprKind::Call { args: values, .. } | ExprKind::Tuple(values) => {
-            for value in values {
-                visitor.expr(value);
-            }
+        ExprKind::Call { name, args } => {
+            visitor.span(&mut name.span);
+            exprs(visitor, args);
         }
+        ExprKind::Tuple(values) => exprs(visitor, values),
         ExprKind::Unary { operand, .. }
         | ExprKind::IncDec { target: operand, .. }
-        | ExprKind::Member { base: operand, .. }
         | ExprKind::Comptime(operand) => visitor.expr(operand),
+        ExprKind::Member { base, field, .. } => {
+            visitor.expr(base);
+            visitor.span(&mut field.span);
+        }
         ExprKind::Binary { left, right, .. } | ExprKind::Index { base: left, index: right } => {
             visitor.expr(left);
             visitor.expr(right);
@@ -128,7 +151,8 @@ pub fn expr<V: VisitMut + ?Sized>(visitor: &mut V, expr: &mut Expr) {
             visitor.expr(otherwise);
         }
         ExprKind::Record(fields) => {
-            for (_, value) in fields {
+            for (Ident { span, .. }, value) in fields {
+                visitor.span(span);
                 visitor.expr(value);
             }
         }
@@ -136,8 +160,12 @@ pub fn expr<V: VisitMut + ?Sized>(visitor: &mut V, expr: &mut Expr) {
             visitor.ty(ty);
             visitor.expr(operand);
         }
-        ExprKind::SizeOf(of) | ExprKind::TypeInfo(of) | ExprKind::OffsetOf { of, .. } => {
-            type_or_expr(visitor, of);
+        ExprKind::SizeOf(of) | ExprKind::TypeInfo(of) => visitor.type_or_expr(of),
+        ExprKind::OffsetOf { of, path } => {
+            visitor.type_or_expr(of);
+            for name in path {
+                visitor.span(&mut name.span);
+            }
         }
         ExprKind::Block(inner) => visitor.block(inner),
         ExprKind::TypeArg(ty) => visitor.ty(ty),
@@ -154,6 +182,7 @@ pub fn expr<V: VisitMut + ?Sized>(visitor: &mut V, expr: &mut Expr) {
 
 /// Visits what is in a type.
 pub fn ty<V: VisitMut + ?Sized>(visitor: &mut V, ty: &mut Type) {
+    visitor.span(&mut ty.span);
     match &mut ty.kind {
         TypeKind::Array(of, size) => {
             visitor.ty(of);
@@ -162,12 +191,19 @@ pub fn ty<V: VisitMut + ?Sized>(visitor: &mut V, ty: &mut Type) {
             }
         }
         TypeKind::Pointer(to) => visitor.ty(to),
-        TypeKind::TypeOf(of) => type_or_expr(visitor, of),
+        TypeKind::TypeOf(of) => visitor.type_or_expr(of),
         TypeKind::Name(_) | TypeKind::Struct(_) | TypeKind::Union(_) | TypeKind::Enum(_) => {}
     }
 }
 
-fn type_or_expr<V: VisitMut + ?Sized>(visitor: &mut V, of: &mut TypeOrExpr) {
+fn exprs<V: VisitMut + ?Sized>(visitor: &mut V, exprs: &mut [Expr]) {
+    for expr in exprs {
+        visitor.expr(expr);
+    }
+}
+
+/// Visits what is in a type or an expression in its place.
+pub fn type_or_expr<V: VisitMut + ?Sized>(visitor: &mut V, of: &mut TypeOrExpr) {
     match of {
         TypeOrExpr::Type(ty) => visitor.ty(ty),
         TypeOrExpr::Expr(e) => visitor.expr(e),

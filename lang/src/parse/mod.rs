@@ -93,7 +93,7 @@ impl Builder {
         rule: Rule,
         build: impl FnOnce(Node) -> T,
     ) -> Result<T, Vec<Diagnostic>> {
-        let text = sources.get(self.file).map_or("", |s| s.text.as_str());
+        let text = sources.get(self.file).map_or("", |s| &*s.text);
         let brackets = prescan::scan(text, self.file).map_err(|d| vec![d])?;
         let mut pairs = Grammar::parse(rule, text)
             .map_err(|error| vec![errors::describe(&error, text, self.file, &brackets)])?;

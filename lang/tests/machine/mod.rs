@@ -1,6 +1,11 @@
 //! A machine made of tables, the same everywhere.
 
-use rbtrace_lang::catalog::{Catalog, DataLoc, TracepointField, TracepointFormat, TypeSource};
+use std::fs;
+use std::path::Path;
+
+use rbtrace_lang::catalog::{
+    Catalog, DataLoc, ImportError, Imported, Loader, TracepointField, TracepointFormat, TypeSource,
+};
 use rbtrace_probes_ebpf::types::{Field, Type};
 
 /// Some functions, tracepoints, programs and interfaces.
@@ -115,5 +120,21 @@ impl TypeSource for Machine {
             _ => return None,
         }
         Some(TracepointFormat { fields })
+    }
+}
+
+/// Scripts to import lie beside the cases that import them.
+impl Loader for Machine {
+    fn load(&self, name: &str, from: &str) -> Result<Imported, ImportError> {
+        let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+        let path = folder.join(name);
+        if name.ends_with(".bpf.c") {
+            return Err(ImportError::NeedsCompiler);
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ui");
+        match fs::read_to_string(root.join(&path)) {
+            Ok(text) => Ok(Imported::Script { path: path.display().to_string(), text }),
+            Err(_) => Err(ImportError::NotFound { looked_in: vec![folder.display().to_string()] }),
+        }
     }
 }

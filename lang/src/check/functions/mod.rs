@@ -10,6 +10,7 @@ mod time;
 
 use crate::ast;
 use crate::diag::Diagnostic;
+use crate::expand::stdlib;
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
@@ -131,7 +132,8 @@ pub(super) fn call(
         format!("there is no function `{}`", name.name),
     );
     let names = TABLES.iter().flat_map(|table| table.iter().map(|f| f.name));
-    let error = did_you_mean(error, &name.name, names.chain(aggregate::names()));
+    let known = names.chain(aggregate::names()).chain(stdlib::names());
+    let error = did_you_mean(error, &name.name, known);
     Err(checker.error(error))
 }
 

@@ -5,6 +5,15 @@ use super::Code;
 /// The codes.
 pub const CODES: &[Code] = &[
     Code {
+        name: "type-as-value",
+        text: "\
+`typeof(T)` as an argument passes a type to a macro, which uses it where a type stands. Functions take
+values.
+
+    macro bytes(t) { sizeof(t) * 10 }
+    BEGIN { print(bytes(typeof(uint64))); }",
+    },
+    Code {
         name: "aggregate-as-value",
         text: "\
 The map keeps more than one number: `hist`, `lhist` and `stats` have no single value that could be

@@ -2,6 +2,7 @@
 
 pub mod c;
 pub mod check;
+pub mod expand;
 pub mod probes;
 pub mod syntax;
 
@@ -15,7 +16,8 @@ pub struct Code {
 
 /// Every code there is.
 pub fn all() -> impl Iterator<Item = &'static Code> {
-    syntax::CODES.iter().chain(probes::CODES).chain(check::CODES).chain(c::CODES)
+    let first = syntax::CODES.iter().chain(expand::CODES).chain(probes::CODES);
+    first.chain(check::CODES).chain(c::CODES)
 }
 
 /// The explanation of a code.
