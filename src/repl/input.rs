@@ -138,7 +138,7 @@ mod tests {
         let span = Span { start: at, end: at + 5, file };
         let mut all = [Diagnostic::error("x", span, "y")];
         let about = typed.about(&mut all, sources);
-        assert_eq!(about.get(0).map(|s| s.text.as_str()), Some("1 + @nope"));
+        assert_eq!(about.get(0).map(|s| &*s.text), Some("1 + @nope"));
         assert_eq!((all[0].labels[0].span.start, all[0].labels[0].span.end), (4, 9));
     }
 
