@@ -36,7 +36,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// Number of entries, by a callback that counts.
     fn map_len(&mut self, map: MapId) -> Result<Value, Error> {
-        let counter = self.temp_bytes(8)?;
+        let counter = self.counter();
         self.zero(counter, 8)?;
         let function = self.unit.shared_function("count_entry", counting_callback);
         let callback = self.function_address(function, 4);

@@ -66,6 +66,8 @@ pub(super) struct Memory {
     stack_used: u32,
     free: Vec<(u32, StackSlot)>,
     live: Vec<(u32, StackSlot)>,
+    /// Where a callback counts for this function.
+    counter: Option<Place>,
 }
 
 impl Memory {
@@ -89,6 +91,7 @@ impl Memory {
             stack_used: 0,
             free: Vec::new(),
             live: Vec::new(),
+            counter: None,
         }
     }
 
@@ -157,6 +160,18 @@ impl FnBuilder<'_, '_, '_> {
         self.memory.stack_used += size;
         let data = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 3);
         Place { base: Base::Slot(self.b.create_sized_stack_slot(data)), offset: 0 }
+    }
+
+    /// Eight bytes that a callback counts in, on the stack: the verifier takes no other memory for
+    /// a callback's context. One place serves the whole function, since counting has ended before
+    /// anything else is done.
+    pub(super) fn counter(&mut self) -> Place {
+        if let Some(place) = self.memory.counter {
+            return place;
+        }
+        let place = self.shared_memory(8);
+        self.memory.counter = Some(place);
+        place
     }
 
     /// A temporary of a value's size, with slack after it if the value is memory.

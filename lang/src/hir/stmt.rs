@@ -25,7 +25,7 @@ pub enum StmtKind {
         /// Of the variable's type.
         value: Expr,
     },
-    /// Sets a map's entry.
+    /// Sets a map's entry. The value is evaluated before the key.
     MapSet {
         /// The map.
         map: MapId,
@@ -35,7 +35,7 @@ pub enum StmtKind {
         value: Expr,
     },
     /// `@x[k] += e`: reads the entry (zero if there is none), computes, writes it. The key is
-    /// evaluated once.
+    /// evaluated once, after the right operand.
     MapModify {
         /// The map.
         map: MapId,
@@ -46,7 +46,8 @@ pub enum StmtKind {
         /// Right operand, of the map's value type (shifts: `uint64`).
         value: Expr,
     },
-    /// `@x[k] = count()` and so on: adds to an aggregating map.
+    /// `@x[k] = count()` and so on: adds to an aggregating map. The number is evaluated before
+    /// the key.
     Aggregate {
         /// The map; its value type says what is done.
         map: MapId,

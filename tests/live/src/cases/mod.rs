@@ -2,6 +2,7 @@
 
 mod badinput;
 mod core;
+mod differential;
 mod elf;
 mod generated;
 mod kprobe;
@@ -25,6 +26,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         maps::TESTS,
         numbers::TESTS,
         generated::TESTS,
+        differential::TESTS,
         uprobe::TESTS,
         tracepoint::TESTS,
         kprobe::TESTS,
