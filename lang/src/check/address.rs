@@ -8,6 +8,7 @@ use crate::resolve::did_you_mean;
 use crate::span::Span;
 
 use super::access::unended;
+use super::constants::{self, Constant};
 use super::convert::{cast, constant, number};
 use super::records::Missing;
 use super::types::size_of;
@@ -150,11 +151,9 @@ impl Checker<'_> {
             format!("the members of {shown} are not known"),
         );
         self.error(match missing {
-            Missing::Incomplete => {
-                error.note("it is declared, but its definition is nowhere").help(format!(
-                    "write it at the start of the script: {shown} {{ ... }};"
-                ))
-            }
+            Missing::Incomplete => error
+                .note("it is declared, but its definition is nowhere")
+                .help(format!("write it at the start of the script: {shown} {{ ... }};")),
             Missing::Unknown => error
                 .note("the kernel says nothing of it: /sys/kernel/btf/vmlinux has its types")
                 .help(format!("write it at the start of the script: {shown} {{ ... }};")),
@@ -194,28 +193,18 @@ impl Checker<'_> {
     /// A written type; a name that is none of a type is one of a value.
     fn type_or_value(&mut self, ty: &ast::Type) -> Typed<Type> {
         if let ast::TypeKind::Name(name) = &ty.kind
-            && let Some((constant, _)) = self.enumerator_named(name)
+            && !super::cast::is_builtin_type(name)
+            && self.find_type(Tag::Name, name).is_none()
+            && let Some(Constant::Variant { of, .. }) = constants::find(name, self)
+            && let Some(found) = self.enum_of_constants(of)
         {
-            return Ok(constant);
+            return Ok(found);
         }
         self.written_type(ty)
     }
 
-    /// A variant of an enum, unless the name is a type's.
-    fn enumerator_named(&mut self, name: &str) -> Option<(Type, i64)> {
-        if super::cast::is_builtin_type(name) || self.find_type(Tag::Name, name).is_some() {
-            return None;
-        }
-        self.enumerator(name)
-    }
-
     /// `offsetof(of, path)`
-    pub fn offset_of(
-        &mut self,
-        of: &ast::TypeOrExpr,
-        path: &[ast::Ident],
-        span: Span,
-    ) -> Typed {
+    pub fn offset_of(&mut self, of: &ast::TypeOrExpr, path: &[ast::Ident], span: Span) -> Typed {
         let mut ty = match of {
             ast::TypeOrExpr::Type(ty) => self.written_type(ty)?,
             ast::TypeOrExpr::Expr(expr) => self.type_of(expr)?,

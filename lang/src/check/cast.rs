@@ -112,10 +112,13 @@ impl Checker<'_> {
             }
             TypeKind::Struct(name) => self.tagged_type(Tag::Struct, name, ty.span),
             TypeKind::Union(name) => self.tagged_type(Tag::Union, name, ty.span),
-            TypeKind::Enum(name) => match self.wide_enum(name) {
-                Some(found) => Ok(found),
-                None => Err(self.unknown_type(Tag::Enum, name, ty.span)),
-            },
+            TypeKind::Enum(name) => {
+                let at = self.find_type(Tag::Enum, name);
+                match at.and_then(|at| self.enum_of_constants(at)) {
+                    Some(found) => Ok(found),
+                    None => Err(self.unknown_type(Tag::Enum, name, ty.span)),
+                }
+            }
             TypeKind::TypeOf(of) => match &**of {
                 TypeOrExpr::Type(ty) => self.written_type(ty),
                 TypeOrExpr::Expr(expr) => self.type_of(expr),
@@ -312,8 +315,12 @@ impl Checker<'_> {
         let (from, into) = (self.show(&value.expr.ty), self.show(to));
         let (a, b) = (size_of(&value.expr.ty, &self.program), size_of(to, &self.program));
         self.error(
-            Diagnostic::error("bad-cast", span, format!("a value of type {from} cannot become {into}"))
-                .note(format!("one has {a} bytes, the other {b}")),
+            Diagnostic::error(
+                "bad-cast",
+                span,
+                format!("a value of type {from} cannot become {into}"),
+            )
+            .note(format!("one has {a} bytes, the other {b}")),
         )
     }
 

@@ -110,8 +110,11 @@ impl Checker<'_> {
         }
         match constants::find(name, self) {
             Some(constants::Constant::Value(value)) => return Ok(literal(value, span)),
-            Some(constants::Constant::Variant { value, .. }) => {
-                return Ok(literal(value.into(), span));
+            Some(constants::Constant::Variant { of, value }) => {
+                return Ok(match self.enum_of_constants(of) {
+                    Some(ty) => Value::new(ExprKind::Int(value), ty, span),
+                    None => literal(value.into(), span),
+                });
             }
             Some(constants::Constant::VerdictOf(kind)) => {
                 let here = self.at.spec().name;

@@ -113,13 +113,10 @@ impl Checker<'_> {
         Some(self.value_type(&CType::Ref(at), space))
     }
 
-    /// A name of a variant, as a constant: enums are `uint64` in expressions.
-    pub fn enumerator(&mut self, name: &str) -> Option<(Type, i64)> {
-        let types = self.cx.types;
-        let found = self.c.enumerator(name);
-        let (at, value) = found.or_else(|| types.kernel_enumerator(name))?;
-        match self.describe(at)? {
-            CType::Enum(e) => Some((self.enumeration(Key::Place(at), &e, 8), value)),
+    /// The enum at a place as its constants, casts and declarations have it: of 8 bytes.
+    pub fn enum_of_constants(&mut self, at: TypeRef) -> Option<Type> {
+        match self.described(at)? {
+            (at, CType::Enum(e)) => Some(self.enumeration(Key::Place(at), &e, 8)),
             _ => None,
         }
     }
@@ -255,12 +252,7 @@ impl Checker<'_> {
         Type::Record(id)
     }
 
-    fn intern(
-        &mut self,
-        key: Key,
-        description: Option<Rc<CRecord>>,
-        origin: Origin,
-    ) -> RecordId {
+    fn intern(&mut self, key: Key, description: Option<Rc<CRecord>>, origin: Origin) -> RecordId {
         if let Some(id) = self.ctypes.records.get(&key) {
             return *id;
         }
@@ -290,15 +282,6 @@ impl Checker<'_> {
         });
         self.ctypes.enums.insert((key, size), id);
         Type::Enum(id)
-    }
-
-    /// An enum as casts and declarations have it: 8 bytes, as its constants.
-    pub fn wide_enum(&mut self, name: &str) -> Option<Type> {
-        let at = self.find_type(Tag::Enum, name)?;
-        match self.described(at)? {
-            (at, CType::Enum(e)) => Some(self.enumeration(Key::Place(at), &e, 8)),
-            _ => None,
-        }
     }
 
     /// Reads the members of a record, once.

@@ -22,9 +22,9 @@ pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
 
 fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
     match &expr.kind {
-        ExprKind::Local(local)
-        | ExprKind::AddressOf(local)
-        | ExprKind::LocalStep { local, .. } => f(*local),
+        ExprKind::Local(local) | ExprKind::AddressOf(local) | ExprKind::LocalStep { local, .. } => {
+            f(*local)
+        }
         ExprKind::Block { stmts, .. } => each_local(stmts, f),
         _ => {}
     }
