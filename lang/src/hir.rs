@@ -108,4 +108,6 @@ pub struct Local {
     pub name: String,
     /// Its type.
     pub ty: Type,
+    /// Its address is taken: it lives in memory.
+    pub addressed: bool,
 }

@@ -23,6 +23,12 @@ pub enum Type {
         /// Bytes of the field, NUL included.
         size: u32,
     },
+    /// Text in a C `char` array of `size` bytes, ended by NUL or by the end of the array, which is
+    /// no sign of a text that was cut.
+    Chars {
+        /// Bytes of the array.
+        size: u32,
+    },
     /// A `u32` length, then `size` bytes of which the first `length` count.
     Buf {
         /// Bytes after the length.
@@ -243,7 +249,7 @@ impl Type {
         match self {
             Type::Int { size, .. } | Type::Enum { size, .. } => u32::from(*size),
             Type::Bool => 1,
-            Type::Str { size } => *size,
+            Type::Str { size } | Type::Chars { size } => *size,
             Type::Buf { size } => size.saturating_add(4),
             Type::Array { elem, len } => elem.size().saturating_mul(*len),
             Type::Record(r) => r.size,
@@ -273,7 +279,7 @@ impl Type {
     pub fn align(&self) -> u32 {
         match self {
             Type::Int { size, .. } | Type::Enum { size, .. } => u32::from(*size).max(1),
-            Type::Bool | Type::Str { .. } | Type::Mac | Type::Void => 1,
+            Type::Bool | Type::Str { .. } | Type::Chars { .. } | Type::Mac | Type::Void => 1,
             Type::Buf { .. } | Type::Inet => 4,
             Type::Array { elem, .. } => elem.align(),
             Type::Record(r) => r.fields.iter().map(|f| f.ty.align()).max().unwrap_or(1),

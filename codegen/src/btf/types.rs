@@ -61,7 +61,7 @@ impl Builder {
                 let int = self.int("_Bool", 1, Encoding::Bool);
                 self.typedef("bool", int)
             }
-            Type::Str { size } => self.chars(*size),
+            Type::Str { size } | Type::Chars { size } => self.chars(*size),
             Type::Buf { size } => {
                 let bytes = self.bytes(*size);
                 self.layout("buf_t", &[("length", Word::U32), ("data", Word::Other(bytes, *size))])

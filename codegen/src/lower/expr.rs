@@ -2,7 +2,6 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
-use rbtrace_lang::catalog::DataLoc;
 use rbtrace_lang::hir::{BinaryOp, Call, Expr, ExprKind, Int, LocalId, Space, Type, UnaryOp};
 use rbtrace_probes_ebpf::helpers;
 
@@ -55,11 +54,21 @@ impl FnBuilder<'_, '_, '_> {
             }
             ExprKind::Field { base, field } => {
                 self.place = base.span;
-                self.field_scalar(base, *field, &e.ty)
+                match (&base.kind, &base.ty) {
+                    (ExprKind::TracepointRecord, Type::Record(id)) => {
+                        self.tracepoint_scalar(id.index(), *field as usize, &e.ty)
+                    }
+                    _ => self.part_scalar(e),
+                }
             }
-            ExprKind::Index { base, index } => {
+            ExprKind::Index { .. } => {
                 self.place = e.span;
-                self.index_scalar(base, index, &e.ty)
+                self.part_scalar(e)
+            }
+            ExprKind::AddressOf(id) => self.local_address(*id),
+            ExprKind::MapAddress { map, key } => {
+                let key = self.key(*map, key.as_deref())?;
+                Ok(self.look_up(*map, key))
             }
             ExprKind::Call(call) => {
                 self.at(e.span);
@@ -75,7 +84,7 @@ impl FnBuilder<'_, '_, '_> {
             ExprKind::MapStep { map, key, delta, prefix } => {
                 self.map_step(*map, key.as_deref(), *delta, *prefix, &e.ty)
             }
-            ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::TracepointRecord => {
+            ExprKind::Zero | ExprKind::Str(_) | ExprKind::Tuple(_) | ExprKind::TracepointRecord => {
                 Err(self.bug("memory where a scalar is expected"))
             }
         }
@@ -253,121 +262,6 @@ impl FnBuilder<'_, '_, '_> {
             Storage::Memory(place) => self.store(place, u32::from(int.size), new),
         }
         Ok(if prefix { new } else { old })
-    }
-
-    fn field_scalar(&mut self, base: &Expr, field: u32, ty: &Type) -> Result<Value, Error> {
-        if let (Type::Record(id), ExprKind::TracepointRecord) = (&base.ty, &base.kind) {
-            return self.tracepoint_scalar(id.index(), field as usize, ty);
-        }
-        let (offset, bits) = self.member(&base.ty, field)?;
-        let int = self.int_of(ty)?;
-        let value = match &base.kind {
-            // Reading the whole record for one member would be a waste.
-            ExprKind::Load(pointer) => {
-                let address = self.scalar(pointer)?;
-                let address = self.b.ins().iadd_imm_s(address, i64::from(offset));
-                let space = self.space_of(&pointer.ty);
-                self.load_foreign(address, space, int)?
-            }
-            _ => {
-                let place = self.memory_of(base)?;
-                self.load(place.plus(offset), int)
-            }
-        };
-        Ok(self.extract_bits(value, bits, int))
-    }
-
-    /// Cuts a bitfield out of the integer that holds it.
-    fn extract_bits(&mut self, value: Value, bits: Option<(u8, u8)>, int: Int) -> Value {
-        let Some((first, width)) = bits else { return value };
-        let (first, width) = (i64::from(first), i64::from(width.clamp(1, 64)));
-        let left = self.b.ins().ishl_imm_s(value, 64 - first - width);
-        if int.signed {
-            self.b.ins().sshr_imm_s(left, 64 - width)
-        } else {
-            self.b.ins().ushr_imm_s(left, 64 - width)
-        }
-    }
-
-    /// Offset of a member in bytes, and its bits if it is a bitfield.
-    pub(super) fn member(
-        &mut self,
-        base: &Type,
-        field: u32,
-    ) -> Result<(u32, Option<(u8, u8)>), Error> {
-        use rbtrace_probes_ebpf::types::Type as Layout;
-        match self.unit.layout(base) {
-            Layout::Record(record) => match record.fields.get(field as usize) {
-                Some(f) => Ok((f.offset, f.bits)),
-                None => Err(self.bug("a member that its record does not have")),
-            },
-            _ => Err(self.bug("a member of what is no record")),
-        }
-    }
-
-    fn tracepoint_scalar(
-        &mut self,
-        record: usize,
-        field: usize,
-        ty: &Type,
-    ) -> Result<Value, Error> {
-        let found = self.unit.program.records.get(record).and_then(|r| r.fields.get(field));
-        let Some(field) = found else {
-            return Err(self.bug("a field that its tracepoint does not have"));
-        };
-        let (offset, bits, data_loc) = (field.offset, field.bits, field.data_loc);
-        if data_loc.is_some() {
-            return Ok(self.data_address(offset, data_loc));
-        }
-        let int = self.int_of(ty)?;
-        let value = self.load_context(offset, int);
-        Ok(self.extract_bits(value, bits, int))
-    }
-
-    /// Address of the data that a `__data_loc` field at `offset` refers to.
-    pub(super) fn data_address(&mut self, offset: u32, base: Option<DataLoc>) -> Value {
-        let location = self.load_context(offset, Int::U32);
-        let distance = self.b.ins().band_imm_s(location, 0xffff);
-        let address = self.b.ins().iadd(self.ctx, distance);
-        match base {
-            Some(DataLoc::Field) => self.b.ins().iadd_imm_s(address, i64::from(offset) + 4),
-            _ => address,
-        }
-    }
-
-    /// An element of an array; 0 outside of it.
-    fn index_scalar(&mut self, base: &Expr, index: &Expr, ty: &Type) -> Result<Value, Error> {
-        let Type::Array { len, .. } = base.ty else {
-            return Err(self.bug("an index into what is no array"));
-        };
-        let int = self.int_of(ty)?;
-        let size = i64::from(int.size);
-        let index = self.scalar(index)?;
-        let inside = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, i64::from(len));
-        if let ExprKind::Load(pointer) = &base.kind {
-            let address = self.scalar(pointer)?;
-            let space = self.space_of(&pointer.ty);
-            return self.choose(
-                inside,
-                |f| {
-                    let offset = f.b.ins().imul_imm_s(index, size);
-                    let address = f.b.ins().iadd(address, offset);
-                    f.load_foreign(address, space, int)
-                },
-                |f| Ok(f.iconst(0)),
-            );
-        }
-        let place = self.memory_of(base)?;
-        self.choose(
-            inside,
-            |f| {
-                let start = f.address(place);
-                let offset = f.b.ins().imul_imm_s(index, size);
-                let address = f.b.ins().iadd(start, offset);
-                Ok(f.load(Place::pointer(address), int))
-            },
-            |f| Ok(f.iconst(0)),
-        )
     }
 
     /// Is the current probe one of these?

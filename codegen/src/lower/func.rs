@@ -380,7 +380,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         let Some(local) = self.block.locals.get(id.index()) else {
             return Err(self.bug("a variable that its block does not declare"));
         };
-        let storage = if local.ty.is_scalar() {
+        let storage = if local.ty.is_scalar() && !local.addressed {
             Storage::Register(self.b.declare_var(I64))
         } else {
             Storage::Memory(self.lasting(&local.ty)?)

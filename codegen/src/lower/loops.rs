@@ -160,6 +160,9 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             let now = f.b.ins().iadd_imm_s(before, 1);
             let now = f.fit(now, int);
             f.store(place, u32::from(int.size), now);
+            if f.block.locals.get(local.index()).is_some_and(|local| local.addressed) {
+                return Ok(());
+            }
             let copy = f.b.declare_var(I64);
             f.b.def_var(copy, now);
             if let Some(slot) = f.locals.get_mut(local.index()) {

@@ -8,6 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use rbtrace_lang::hir::{Builtin, Call, Expr, ExprKind, Int, Space, Type};
 use rbtrace_probes_ebpf::helpers;
 
+use super::access::is_part;
 use super::func::{FnBuilder, Storage};
 use super::mem::Place;
 use super::types::has_gaps;
@@ -35,17 +36,16 @@ impl FnBuilder<'_, '_, '_> {
                 Storage::Memory(place) => Ok(place),
                 Storage::Register(_) => Err(self.bug("a scalar where memory is expected")),
             },
-            ExprKind::Field { base, field }
-                if !matches!(base.kind, ExprKind::Load(_) | ExprKind::TracepointRecord) =>
-            {
-                let (offset, _) = self.member(&base.ty, *field)?;
-                Ok(self.memory_of(base)?.plus(offset))
-            }
             ExprKind::Block { stmts, value } => {
                 self.stmts(stmts)?;
                 self.memory_of(value)
             }
             _ => {
+                if is_part(e)
+                    && let Some(place) = self.part_in_place(e)?
+                {
+                    return Ok(place);
+                }
                 let place = self.temp(&e.ty)?;
                 self.put(e, place, Tail::Zero)?;
                 Ok(place)
@@ -78,8 +78,17 @@ impl FnBuilder<'_, '_, '_> {
                 let size = self.unit.layout(&e.ty).size();
                 self.read_foreign(to, size, address, space)
             }
-            ExprKind::Field { base, field } => self.put_field(base, *field, e, to, tail),
-            ExprKind::Index { base, index } => self.put_element(base, index, &e.ty, to),
+            ExprKind::Field { base, field } => match base.kind {
+                ExprKind::TracepointRecord => {
+                    self.put_tracepoint_field(base, *field, &e.ty, to, tail)
+                }
+                _ => self.put_part(e, to, tail),
+            },
+            ExprKind::Index { .. } => self.put_part(e, to, tail),
+            ExprKind::Zero => {
+                let size = self.unit.layout(&e.ty).size();
+                self.zero(to, size)
+            }
             ExprKind::Call(call) => {
                 self.at(e.span);
                 self.put_call(call, &e.ty, to, tail)
@@ -146,7 +155,15 @@ impl FnBuilder<'_, '_, '_> {
     fn put_cast(&mut self, operand: &Expr, ty: &Type, to: Place, tail: Tail) -> Result<(), Error> {
         if operand.ty.is_scalar() {
             let value = self.scalar(operand)?;
-            return self.store_typed(to, &operand.ty, value);
+            let has = self.unit.layout(&operand.ty).size();
+            let size = self.unit.layout(ty).size();
+            if has <= size {
+                return self.store_typed(to, &operand.ty, value);
+            }
+            // An array of three bytes, say.
+            let temp = self.temp_bytes(has)?;
+            self.store_typed(temp, &operand.ty, value)?;
+            return self.copy(to, temp, size);
         }
         let size = self.unit.layout(ty).size();
         let has = self.unit.layout(&operand.ty).size();
@@ -199,35 +216,6 @@ impl FnBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    fn put_field(
-        &mut self,
-        base: &Expr,
-        field: u32,
-        e: &Expr,
-        to: Place,
-        tail: Tail,
-    ) -> Result<(), Error> {
-        let size = self.unit.layout(&e.ty).size();
-        match &base.kind {
-            ExprKind::TracepointRecord => self.put_tracepoint_field(base, field, &e.ty, to, tail),
-            ExprKind::Load(pointer) => {
-                let (offset, _) = self.member(&base.ty, field)?;
-                let address = self.scalar(pointer)?;
-                let address = self.b.ins().iadd_imm_s(address, i64::from(offset));
-                let space = self.space_of(&pointer.ty);
-                if matches!(e.ty, Type::Str { .. }) {
-                    return self.read_string(to, size, address, space, tail);
-                }
-                self.read_foreign(to, size, address, space)
-            }
-            _ => {
-                let (offset, _) = self.member(&base.ty, field)?;
-                let from = self.memory_of(base)?.plus(offset);
-                self.copy(to, from, size)
-            }
-        }
-    }
-
     fn put_tracepoint_field(
         &mut self,
         base: &Expr,
@@ -254,44 +242,6 @@ impl FnBuilder<'_, '_, '_> {
             return self.read_string(to, size, address, Space::Kernel, tail);
         }
         self.read_foreign(to, size, address, Space::Kernel)
-    }
-
-    /// An element of an array that is memory itself; zeros outside of the array.
-    fn put_element(
-        &mut self,
-        base: &Expr,
-        index: &Expr,
-        ty: &Type,
-        to: Place,
-    ) -> Result<(), Error> {
-        let Type::Array { len, .. } = base.ty else {
-            return Err(self.bug("an index into what is no array"));
-        };
-        let size = self.unit.layout(ty).size();
-        let index = self.scalar(index)?;
-        let inside = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, i64::from(len));
-        let foreign = match &base.kind {
-            ExprKind::Load(pointer) => Some((self.scalar(pointer)?, self.space_of(&pointer.ty))),
-            _ => None,
-        };
-        let place = match foreign {
-            Some(_) => None,
-            None => Some(self.memory_of(base)?),
-        };
-        self.either(
-            inside,
-            |f| {
-                let start = match (foreign, place) {
-                    (Some((address, _)), _) => address,
-                    (None, Some(place)) => f.address(place),
-                    (None, None) => return Err(f.bug("an array that is nowhere")),
-                };
-                let offset = f.b.ins().imul_imm_s(index, i64::from(size));
-                let address = f.b.ins().iadd(start, offset);
-                f.read_foreign(to, size, address, foreign.map_or(Space::Own, |(_, s)| s))
-            },
-            |f| f.zero(to, size),
-        )
     }
 
     /// Reads NUL-terminated text at an address into `size` bytes. A text that does not fit

@@ -4,6 +4,7 @@
 //! program's own (`mem::Place`). Values too large for a register are built where they are
 //! needed: in the ring buffer record, the map key or the variable that they end up in.
 
+mod access;
 mod action;
 mod aggregate;
 mod builtin;

@@ -37,7 +37,7 @@ impl Layouts<'_> {
             Type::Buf { size } => plan::Type::Buf { size: *size },
             Type::Ptr { .. } => plan::Type::Ptr,
             Type::Array { elem, len } => {
-                plan::Type::Array { elem: Box::new(self.layout(elem)), len: *len }
+                plan::Type::Array { elem: Box::new(self.stored(elem)), len: *len }
             }
             Type::Record(id) => self.record(id.index()),
             Type::Tuple(members) => self.tuple(members),
@@ -69,6 +69,14 @@ impl Layouts<'_> {
         }
     }
 
+    /// What is in a record or an array of C's: its text need not end.
+    fn stored(&self, ty: &Type) -> plan::Type {
+        match ty {
+            Type::Str { size } => plan::Type::Chars { size: *size },
+            ty => self.layout(ty),
+        }
+    }
+
     fn stack(&self, stack: StackType) -> plan::Stack {
         let mut stacks = self.stacks;
         plan::Stack { mode: stack.mode, limit: stack.limit, map: *stacks.of(stack.mode) }
@@ -86,7 +94,7 @@ impl Layouts<'_> {
                 .map(|f| Field {
                     name: f.name.clone(),
                     offset: f.offset,
-                    ty: self.layout(&f.ty),
+                    ty: self.stored(&f.ty),
                     bits: f.bits,
                 })
                 .collect(),

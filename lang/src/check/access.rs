@@ -4,12 +4,13 @@ use rbtrace_probes_ebpf::types as plan;
 
 use crate::ast::{self, BinaryOp};
 use crate::catalog::TracepointFormat;
+use crate::catalog::ctypes::Origin;
 use crate::diag::Diagnostic;
-use crate::hir::{ExprKind, Field, Int, Record, Space, Type};
+use crate::hir::{Expr, ExprKind, Field, Int, Record, RecordId, Space, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
-use super::{Checker, Typed, Value};
+use super::{Checker, Stop, Typed, Value};
 
 /// The first bytes of a tracepoint's record, which programs may not read.
 const COMMON: u32 = 8;
@@ -39,34 +40,38 @@ impl Checker<'_> {
             Type::Ptr { to, .. } => (**to).clone(),
             _ => Type::U64,
         };
+        self.sized(&to, pointer.span)?;
         let space = space_of(&pointer.ty);
         let typed = Type::Ptr { to: Box::new(to.clone()), space };
         let pointer = super::convert::cast(pointer, &typed);
         Ok(Value::new(ExprKind::Load(Box::new(pointer)), to, span))
     }
 
-    /// `base.field`
+    /// `base.field`. Pointers are followed to what has members.
     pub fn member(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Typed {
-        let value = self.value(base)?;
+        let mut value = self.value(base)?;
+        while let Type::Ptr { to, .. } = &value.expr.ty
+            && let Type::Ptr { .. } | Type::Record(_) | Type::Tuple(_) = **to
+        {
+            value = self.deref(value, base.span)?;
+        }
         match value.expr.ty.clone() {
             Type::Tuple(members) => self.tuple_member(value, &members, field, span),
-            Type::Record(id) => {
-                let Some(record) = self.program.records.get(id.index()).cloned() else {
-                    return Err(super::Stop::Reported);
-                };
-                self.record_member(value, &record, field, span)
-            }
-            Type::Ptr { .. } => Err(self.unsupported(span, "members of kernel and user structs")),
+            Type::Record(id) => self.record_member(value, id, field, span),
             ty => {
                 let found = self.show(&ty);
-                Err(self.error(
-                    Diagnostic::error(
-                        "bad-member",
-                        field.span,
-                        format!("there is no `{}` in this", field.name),
-                    )
-                    .also(base.span, format!("a value of type {found} has no members")),
-                ))
+                let error = Diagnostic::error(
+                    "bad-member",
+                    field.span,
+                    format!("there is no `{}` in this", field.name),
+                )
+                .also(base.span, format!("a value of type {found} has no members"));
+                Err(self.error(match ty {
+                    Type::Ptr { .. } | Type::Int(_) => {
+                        error.help("cast it to what it points to: ((struct NAME *)p).field")
+                    }
+                    _ => error,
+                }))
             }
         }
     }
@@ -100,30 +105,75 @@ impl Checker<'_> {
     fn record_member(
         &mut self,
         base: Value,
-        record: &Record,
+        id: RecordId,
         field: &ast::Ident,
         span: Span,
     ) -> Typed {
+        self.sized(&base.expr.ty, base.expr.span)?;
+        let Some(record) = self.program.records.get(id.index()) else { return Err(Stop::Reported) };
         let Some(index) = record.fields.iter().position(|f| f.name == field.name) else {
+            let shown = self.show(&base.expr.ty);
             let error = Diagnostic::error(
                 "unknown-field",
                 field.span,
-                format!("there is no field `{}` in {}", field.name, record.name),
+                format!("there is no field `{}` in {shown}", field.name),
             )
             .note(field_list(record));
             let names = record.fields.iter().map(|f| f.name.as_str());
-            return Err(self.error(did_you_mean(error, &field.name, names)));
+            let error = did_you_mean(error, &field.name, names);
+            return Err(self.error(error));
         };
-        let Some(found) = record.fields.get(index) else { return Err(super::Stop::Reported) };
-        if matches!(base.expr.kind, ExprKind::TracepointRecord) && found.offset < COMMON {
+        let Some(found) = record.fields.get(index).cloned() else { return Err(Stop::Reported) };
+        let in_context = matches!(base.expr.kind, ExprKind::TracepointRecord);
+        if in_context && found.offset < COMMON {
             return Err(self.error(Diagnostic::error(
                 "unreadable-field",
                 field.span,
                 "the kernel does not let programs read the common fields of a tracepoint",
             )));
         }
+        let ty = match self.member_type(id, index) {
+            Some(ty) => {
+                let space = self.space_in(&base.expr);
+                pointing(self.value_type(&ty, space))
+            }
+            None => found.ty,
+        };
+        if ty == Type::Void {
+            return Err(self.error(
+                Diagnostic::error(
+                    "unreadable-field",
+                    field.span,
+                    format!("`{}` is of a type that programs cannot hold", field.name),
+                )
+                .note("floating-point numbers and types that are only declared cannot be read"),
+            ));
+        }
         let kind = ExprKind::Field { base: Box::new(base.expr), field: index as u32 };
-        Ok(Value::new(kind, found.ty.clone(), span))
+        let value = Value::new(kind, ty, span);
+        Ok(if in_context { value } else { ended(value) })
+    }
+
+    /// Where the pointers in a value point.
+    fn space_in(&self, expr: &Expr) -> Space {
+        match &expr.kind {
+            ExprKind::Load(pointer) => match space_of(&pointer.ty) {
+                Space::Own => Space::Kernel,
+                space => space,
+            },
+            ExprKind::Field { base, .. } | ExprKind::Index { base, .. } => self.space_in(base),
+            _ => {
+                let origin = match &expr.ty {
+                    Type::Record(id) => self.program.records.get(id.index()).and_then(|r| r.origin),
+                    _ => None,
+                };
+                match origin {
+                    Some(Origin::Kernel) => Space::Kernel,
+                    Some(Origin::User) => Space::User,
+                    _ => self.pointer_space(),
+                }
+            }
+        }
     }
 
     /// `base[index]`
@@ -170,17 +220,34 @@ impl Checker<'_> {
                 if let Some(n) = literal
                     && !(0..i64::from(len)).contains(&n)
                 {
-                    return Err(self.error(Diagnostic::error(
-                        "bad-index",
-                        index.span,
-                        format!("there is no element {n} in an array of {len}"),
-                    )));
+                    // An array at the end of a struct is as long as what follows it.
+                    if n < 0 || len > 0 {
+                        return Err(self.error(Diagnostic::error(
+                            "bad-index",
+                            index.span,
+                            format!("there is no element {n} in an array of {len}"),
+                        )));
+                    }
                 }
                 let index = super::convert::cast(at.expr, &Type::U64);
                 let kind = ExprKind::Index { base: Box::new(value.expr), index: Box::new(index) };
-                Ok(Value::new(kind, *elem, span))
+                Ok(ended(Value::new(kind, *elem, span)))
             }
-            Type::Str { .. } => Err(self.unsupported(span, "single bytes of a string")),
+            Type::Str { size } => {
+                if let Some(n) = literal
+                    && !(0..i64::from(size)).contains(&n)
+                {
+                    return Err(self.error(Diagnostic::error(
+                        "bad-index",
+                        index.span,
+                        format!("there is no byte {n} in a string of {size}"),
+                    )));
+                }
+                let index = super::convert::cast(at.expr, &Type::U64);
+                let base = Box::new(unended(value.expr));
+                let kind = ExprKind::Index { base, index: Box::new(index) };
+                Ok(Value::new(kind, Type::Int(Int { size: 1, signed: true }), span))
+            }
             ty => {
                 let found = self.show(&ty);
                 Err(self.error(
@@ -221,6 +288,38 @@ impl Checker<'_> {
     }
 }
 
+/// A `char` array as a string: with room for a NUL where the array has none.
+fn ended(value: Value) -> Value {
+    let Type::Str { size } = value.expr.ty else { return value };
+    Value::from(super::convert::cast(value.expr, &Type::Str { size: size + 1 }))
+}
+
+/// The `char` array that a string is made of, or the string itself.
+pub(super) fn unended(expr: Expr) -> Expr {
+    match expr.kind {
+        ExprKind::Cast(inner)
+            if matches!(inner.ty, Type::Str { .. })
+                && matches!(inner.kind, ExprKind::Field { .. } | ExprKind::Index { .. }) =>
+        {
+            *inner
+        }
+        kind => Expr { kind, ..expr },
+    }
+}
+
+/// What a pointer of the kernel points to is the kernel's if it is a struct; text and numbers may
+/// be a process's.
+fn pointing(ty: Type) -> Type {
+    match ty {
+        Type::Ptr { to, space: Space::Kernel }
+            if !matches!(*to, Type::Record(_) | Type::Ptr { .. }) =>
+        {
+            Type::Ptr { to, space: Space::Unknown }
+        }
+        ty => ty,
+    }
+}
+
 fn space_of(ty: &Type) -> Space {
     match ty {
         Type::Ptr { space, .. } => *space,
@@ -230,8 +329,9 @@ fn space_of(ty: &Type) -> Space {
 
 fn field_list(record: &Record) -> String {
     const MOST: usize = 12;
+    let first = if record.origin.is_none() { COMMON } else { 0 };
     let names: Vec<_> =
-        record.fields.iter().filter(|f| f.offset >= COMMON).map(|f| f.name.as_str()).collect();
+        record.fields.iter().filter(|f| f.offset >= first).map(|f| f.name.as_str()).collect();
     let shown: Vec<_> = names.iter().take(MOST).copied().collect();
     let more = if names.len() > MOST { ", ..." } else { "" };
     format!("its fields are {}{more}", shown.join(", "))
@@ -257,7 +357,8 @@ pub(super) fn tracepoint_record(name: &str, format: &TracepointFormat, user: boo
         .collect();
     let end = format.fields.iter().map(|f| f.field.offset + f.field.ty.size()).max();
     let category = name.split_once(':').map_or(name, |(_, rest)| rest);
-    Record { name: category.to_owned(), union: false, size: end.unwrap_or_default(), fields }
+    let size = end.unwrap_or_default();
+    Record { name: category.to_owned(), union: false, size, fields, origin: None }
 }
 
 fn field_type(ty: &plan::Type, c_type: &str, space: Space) -> Type {

@@ -93,10 +93,10 @@ impl Checker<'_> {
 
     /// Values that live nowhere else than where they are: they cannot be kept.
     fn storable(&mut self, value: &Value) -> Typed<()> {
-        if let Type::Record(_) = value.expr.ty {
+        if matches!(value.expr.kind, ExprKind::TracepointRecord) {
             return Err(self.unsupported(value.expr.span, "a whole record as a value"));
         }
-        Ok(())
+        self.sized(&value.expr.ty, value.expr.span).map(|_| ())
     }
 
     /// Learns that a value of this type is assigned to a variable. Returns the variable's type.

@@ -79,9 +79,10 @@ const TABLE: &[Builtin] = &[
     Builtin {
         name: "curtask",
         here: with_task,
-        make: |_, span| {
+        make: |cx, span| {
             let task = Value::new(ExprKind::Builtin(hir::Builtin::Curtask), Type::U64, span);
-            let ty = Type::Ptr { to: Box::new(Type::Void), space: Space::Kernel };
+            let to = Box::new(cx.kernel_struct("task_struct"));
+            let ty = Type::Ptr { to, space: Space::Kernel };
             Ok(Value::from(cast(task.expr, &ty)))
         },
     },

@@ -1,12 +1,13 @@
 //! Written types, and conversions that the script asks for.
 
 use crate::ast::{self, TypeKind, TypeOrExpr};
+use crate::catalog::ctypes::Tag;
 use crate::diag::Diagnostic;
 use crate::hir::{Call, ExprKind, Int, Space, Type};
-use crate::resolve::did_you_mean;
 use crate::span::Span;
 
 use super::convert::cast;
+use super::types::size_of;
 use super::{Checker, Typed, Value};
 
 /// Names of integer types and what they are.
@@ -86,6 +87,19 @@ pub(super) fn c_integer(name: &str) -> Option<Int> {
         .map(|(_, size, signed)| Int { size: *size, signed: *signed })
 }
 
+/// Names of types that are no integers.
+const OTHERS: &[&str] = &["bool", "_Bool", "string", "username_t", "void"];
+
+/// Names of the types that every script has.
+pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
+    INTEGERS.iter().map(|(name, ..)| *name).chain(["bool", "string"])
+}
+
+/// Whether every script has a type of this name.
+pub(super) fn is_builtin_type(name: &str) -> bool {
+    OTHERS.contains(&name) || c_integer(name).is_some()
+}
+
 impl Checker<'_> {
     /// The type that is written.
     pub fn written_type(&mut self, ty: &ast::Type) -> Typed<Type> {
@@ -93,15 +107,18 @@ impl Checker<'_> {
             TypeKind::Name(name) => self.named_type(name, ty.span),
             TypeKind::Array(elem, len) => self.array_type(elem, len.as_deref(), ty.span),
             TypeKind::Pointer(to) => {
-                let to = match &to.kind {
-                    TypeKind::Name(name) if name == "void" => Type::Void,
-                    _ => self.written_type(to)?,
-                };
+                let to = self.written_type(to)?;
                 Ok(Type::Ptr { to: Box::new(to), space: self.pointer_space() })
             }
-            TypeKind::Struct(name) => Err(self.unsupported(ty.span, format!("struct {name}"))),
-            TypeKind::Union(name) => Err(self.unsupported(ty.span, format!("union {name}"))),
-            TypeKind::Enum(name) => Err(self.unsupported(ty.span, format!("enum {name}"))),
+            TypeKind::Struct(name) => self.tagged_type(Tag::Struct, name, ty.span),
+            TypeKind::Union(name) => self.tagged_type(Tag::Union, name, ty.span),
+            TypeKind::Enum(name) => {
+                let at = self.find_type(Tag::Enum, name);
+                match at.and_then(|at| self.enum_of_constants(at)) {
+                    Some(found) => Ok(found),
+                    None => Err(self.unknown_type(Tag::Enum, name, ty.span)),
+                }
+            }
             TypeKind::TypeOf(of) => match &**of {
                 TypeOrExpr::Type(ty) => self.written_type(ty),
                 TypeOrExpr::Expr(expr) => self.type_of(expr),
@@ -132,19 +149,28 @@ impl Checker<'_> {
             "string" => Ok(Type::Str { size: 0 }),
             "username_t" => Ok(Type::Username),
             "void" => Ok(Type::Void),
-            _ => {
-                let error =
-                    Diagnostic::error("unknown-type", span, format!("there is no type `{name}`"));
-                let names = INTEGERS.iter().map(|(n, ..)| *n).chain(["bool", "string"]);
-                Err(self.error(did_you_mean(error, name, names)))
-            }
+            _ => self.tagged_type(Tag::Name, name, span),
+        }
+    }
+
+    fn tagged_type(&mut self, tag: Tag, name: &str, span: Span) -> Typed<Type> {
+        match self.named(tag, name) {
+            Some(ty) => Ok(ty),
+            None => Err(self.unknown_type(tag, name, span)),
         }
     }
 
     fn array_type(&mut self, elem: &ast::Type, len: Option<&ast::Expr>, span: Span) -> Typed<Type> {
         let elem_type = self.written_type(elem)?;
+        if elem_type == Type::Void {
+            return Err(self.error(
+                Diagnostic::error("unknown-type", span, "there are no arrays of this")
+                    .help("an array of pointers is void *[n]"),
+            ));
+        }
+        // Of the value that is converted to it.
         let Some(len) = len else {
-            return Err(self.unsupported(span, "arrays without a length"));
+            return Ok(Type::Array { elem: Box::new(elem_type), len: 0 });
         };
         let n =
             super::fold::int_literal(len).and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
@@ -165,6 +191,8 @@ impl Checker<'_> {
     pub fn cast_expr(&mut self, ty: &ast::Type, operand: &ast::Expr, span: Span) -> Typed {
         let (to, value) = (self.written_type(ty), self.value(operand));
         let (to, value) = (to?, value?);
+        self.variant_exists(&value, &to, span)?;
+        let to = self.array_length(to, &value, span)?;
         match (&value.expr.ty, &to) {
             (from, to) if from == to => {
                 Ok(Value { literal: false, flex: Default::default(), ..value })
@@ -177,14 +205,14 @@ impl Checker<'_> {
             (Type::KSym | Type::Username | Type::Errno, Type::Int(_)) => {
                 self.explicit(value, to, span)
             }
-            (Type::Int(_) | Type::Ptr { .. }, Type::Ptr { to: pointee, .. }) => {
+            (Type::Int(_) | Type::Ptr { .. }, Type::Ptr { .. }) => {
                 // A pointer stays in its space.
                 let space = match &value.expr.ty {
+                    Type::Ptr { space: Space::Own, .. } => Space::Kernel,
                     Type::Ptr { space, .. } => *space,
                     _ => self.pointer_space(),
                 };
-                let space = if space == Space::Own { Space::Kernel } else { space };
-                let to = Type::Ptr { to: pointee.clone(), space };
+                let to = in_space(&to, space);
                 self.explicit(value, to, span)
             }
             (Type::Str { size }, Type::Str { size: 0 }) => {
@@ -203,9 +231,20 @@ impl Checker<'_> {
                 let id = cast(value.expr, &Type::U64);
                 Ok(Value::new(ExprKind::Call(Box::new(Call::Mark(id))), Type::Username, span))
             }
-            (Type::Array { .. } | Type::Str { .. }, Type::Int(_) | Type::Array { .. })
-            | (Type::Int(_) | Type::Bool, Type::Array { .. }) => {
-                Err(self.unsupported(span, "casts from and to arrays"))
+            (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Array { elem, .. })
+                if matches!(**elem, Type::Int(_) | Type::Bool) =>
+            {
+                self.bytes_of_number(value, to, span)
+            }
+            (Type::Array { .. } | Type::Str { .. }, Type::Array { elem, .. })
+                if matches!(**elem, Type::Int(_) | Type::Bool) =>
+            {
+                self.same_bytes(value, to, span)
+            }
+            (Type::Array { elem, .. }, Type::Int(_))
+                if matches!(**elem, Type::Int(_) | Type::Bool) =>
+            {
+                self.same_bytes(value, to, span)
             }
             (from, to) => {
                 let (from, to) = (self.show(from), self.show(to));
@@ -218,6 +257,73 @@ impl Checker<'_> {
         }
     }
 
+    /// A constant that is cast to an enum must be one of its values.
+    fn variant_exists(&mut self, value: &Value, to: &Type, span: Span) -> Typed<()> {
+        let (ExprKind::Int(n), Type::Enum(id), true) = (&value.expr.kind, to, value.literal) else {
+            return Ok(());
+        };
+        let Some(found) = self.program.enums.get(id.index()) else { return Ok(()) };
+        if found.variants.iter().any(|(value, _)| value == n) {
+            return Ok(());
+        }
+        let names: Vec<_> = found.variants.iter().take(12).map(|(_, name)| name.as_str()).collect();
+        let error = Diagnostic::error(
+            "bad-cast",
+            span,
+            format!("{} has no variant of value {n}", self.show(to)),
+        )
+        .note(format!("its variants are {}", names.join(", ")));
+        Err(self.error(error))
+    }
+
+    /// An array without a length takes that of the value that becomes it.
+    fn array_length(&mut self, to: Type, value: &Value, span: Span) -> Typed<Type> {
+        let Type::Array { elem, len: 0 } = to else { return Ok(to) };
+        let (bytes, each) = (self.sized(&value.expr.ty, span)?, self.sized(&elem, span)?.max(1));
+        if bytes == 0 || bytes % each != 0 {
+            let found = self.show(&value.expr.ty);
+            return Err(self.error(Diagnostic::error(
+                "bad-cast",
+                span,
+                format!("the {bytes} bytes of {found} are no multiple of an element's {each}"),
+            )));
+        }
+        Ok(Type::Array { elem, len: bytes / each })
+    }
+
+    /// `(uint8[8])number`: its bytes, with more of them if the array is larger.
+    fn bytes_of_number(&mut self, value: Value, to: Type, span: Span) -> Typed {
+        let (has, size) = (self.sized(&value.expr.ty, span)?, self.sized(&to, span)?);
+        if size < has || size > 8 {
+            return Err(self.other_size(&value, &to, span));
+        }
+        let signed = matches!(value.expr.ty, Type::Int(int) if int.signed);
+        let int = Int { size: size.next_power_of_two() as u8, signed };
+        let number = Value::from(cast(value.expr, &Type::Int(int)));
+        self.explicit(number, to, span)
+    }
+
+    /// Bytes as what has as many of them.
+    fn same_bytes(&mut self, value: Value, to: Type, span: Span) -> Typed {
+        if self.sized(&value.expr.ty, span)? != self.sized(&to, span)? {
+            return Err(self.other_size(&value, &to, span));
+        }
+        self.explicit(value, to, span)
+    }
+
+    fn other_size(&mut self, value: &Value, to: &Type, span: Span) -> super::Stop {
+        let (from, into) = (self.show(&value.expr.ty), self.show(to));
+        let (a, b) = (size_of(&value.expr.ty, &self.program), size_of(to, &self.program));
+        self.error(
+            Diagnostic::error(
+                "bad-cast",
+                span,
+                format!("a value of type {from} cannot become {into}"),
+            )
+            .note(format!("one has {a} bytes, the other {b}")),
+        )
+    }
+
     fn explicit(&mut self, value: Value, to: Type, span: Span) -> Typed {
         let mut expr = cast(value.expr, &to);
         expr.span = span;
@@ -227,6 +333,14 @@ impl Checker<'_> {
     /// A type as scripts write it.
     pub fn show(&self, ty: &Type) -> String {
         crate::dump::hir::type_name(ty, &self.program)
+    }
+}
+
+/// A pointer, and the pointers that it leads to, into one space.
+fn in_space(ty: &Type, space: Space) -> Type {
+    match ty {
+        Type::Ptr { to, .. } => Type::Ptr { to: Box::new(in_space(to, space)), space },
+        ty => ty.clone(),
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) fn cast(expr: Expr, ty: &Type) -> Expr {
             Expr { kind: ExprKind::Int(i64::from(*n != 0)), ty: Type::Bool, span }
         }
         (ExprKind::Int(_), Type::Ptr { .. }) => Expr { ty: ty.clone(), ..expr },
+        // Constants of enums have 8 bytes.
+        (ExprKind::Int(_), Type::Enum(_)) if !matches!(expr.ty, Type::Enum(_)) => {
+            Expr { ty: ty.clone(), ..expr }
+        }
         // A string constant only has more room.
         (ExprKind::Str(text), Type::Str { size }) if text.len() < *size as usize => {
             Expr { ty: ty.clone(), ..expr }
@@ -98,12 +102,14 @@ impl Checker<'_> {
                 Some(cast(value.expr, to))
             }
             (Type::Ptr { to: a, .. }, Type::Ptr { to: b, .. })
-                if a == b || matches!((&**a, &**b), (Type::Int(_), Type::Int(_))) =>
+                if a == b
+                    || matches!((&**a, &**b), (Type::Int(_), Type::Int(_)))
+                    || matches!((&**a, &**b), (Type::Void, _) | (_, Type::Void)) =>
             {
                 Some(cast(value.expr, to))
             }
             (Type::Tuple(_), Type::Tuple(members)) => self.convert_tuple(value, members),
-            (Type::Enum(_), Type::Int(_)) | (Type::Int(_), Type::Enum(_)) => {
+            (Type::Enum(_), Type::Int(_) | Type::Enum(_)) | (Type::Int(_), Type::Enum(_)) => {
                 Some(cast(value.expr, to))
             }
             (Type::Func, Type::KSym)

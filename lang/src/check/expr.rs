@@ -14,6 +14,12 @@ use super::convert::{boolean, cast, constant, literal, negative, number, text};
 use super::types::{Flex, promote};
 use super::{Checker, Stop, Typed, Value, builtins, constants, functions};
 
+/// Whether a value can be kept: what lives nowhere but in the context cannot.
+pub(super) fn is_storable(expr: &hir::Expr) -> bool {
+    !matches!(expr.kind, ExprKind::TracepointRecord)
+        && !matches!(expr.ty, Type::Ptr { space: hir::Space::Own, .. } | Type::Void)
+}
+
 /// Most bytes of a tuple: what a per-CPU array holds in one element.
 const MOST_TUPLE: u32 = 32 * 1024;
 
@@ -55,7 +61,7 @@ impl Checker<'_> {
             }
             Ast::Cast { ty, operand } => self.cast_expr(ty, operand, span),
             Ast::SizeOf(of) => self.size_of(of, span),
-            Ast::OffsetOf { .. } => Err(self.unsupported(span, "offsetof()")),
+            Ast::OffsetOf { of, path } => self.offset_of(of, path, span),
             Ast::Block(block) => self.block_expr(block, span),
             Ast::TypeArg(_) => Err(self.error(
                 Diagnostic::error("type-as-value", span, "a type is no value")
@@ -109,8 +115,11 @@ impl Checker<'_> {
         }
         match constants::find(name, self) {
             Some(constants::Constant::Value(value)) => return Ok(literal(value, span)),
-            Some(constants::Constant::Variant { value, .. }) => {
-                return Ok(literal(value.into(), span));
+            Some(constants::Constant::Variant { of, value }) => {
+                return Ok(match self.enum_of_constants(of) {
+                    Some(ty) => Value::new(ExprKind::Int(value), ty, span),
+                    None => literal(value.into(), span),
+                });
             }
             Some(constants::Constant::VerdictOf(kind)) => {
                 let here = self.at.spec().name;
@@ -265,7 +274,7 @@ impl Checker<'_> {
         let mut flex = Vec::with_capacity(values.len());
         for value in values {
             let (name, value) = value?;
-            if let Type::Record(_) | Type::Ptr { space: hir::Space::Own, .. } = &value.expr.ty {
+            if !is_storable(&value.expr) {
                 let shown = self.show(&value.expr.ty);
                 return Err(self.error(Diagnostic::error(
                     "type-mismatch",
@@ -391,14 +400,6 @@ impl Checker<'_> {
                 ))
             }
         }
-    }
-
-    fn size_of(&mut self, of: &ast::TypeOrExpr, span: Span) -> Typed {
-        let ty = match of {
-            ast::TypeOrExpr::Type(ty) => self.written_type(ty)?,
-            ast::TypeOrExpr::Expr(expr) => self.type_of(expr)?,
-        };
-        Ok(number(u64::from(super::types::size_of(&ty, &self.program)), span))
     }
 
     /// The value of an integer expression as `uint64`, for functions that take a number.

@@ -51,6 +51,8 @@ pub(super) struct Slot {
     pub wrong: bool,
     /// Where it got its type.
     pub span: Span,
+    /// Its address is taken.
+    pub addressed: bool,
 }
 
 /// What a pass built of a block.
@@ -85,7 +87,8 @@ impl Instance {
             let name = variable.unique.clone();
             slots.insert(name.clone(), LocalId(locals.len() as u32));
             let (span, wrong) = (variable.span, variable.undefined);
-            locals.push(Slot { name, ty: None, declared: false, wrong, span });
+            let ty = None;
+            locals.push(Slot { name, ty, declared: false, wrong, span, addressed: false });
         }
         let named = locals.len();
         let probes = Vec::new();
@@ -113,6 +116,7 @@ impl Instance {
             declared: true,
             wrong: false,
             span: Span::default(),
+            addressed: false,
         };
         self.locals.push(slot);
         id
@@ -123,6 +127,7 @@ impl Instance {
         let built = self.built?;
         let locals = self.locals.into_iter().map(|slot| Local {
             name: format!("${}", slot.name),
+            addressed: slot.addressed,
             // Without a type it is never read.
             ty: slot.ty.map_or(Type::I64, |t| t.ty),
         });

@@ -313,16 +313,16 @@ impl Checker<'_> {
         }
     }
 
-    /// What can be a key, as a key: records and pointers into the program's own memory cannot.
+    /// What can be a key, as a key: the context and pointers into it cannot.
     fn key_value(&mut self, value: Value) -> Typed {
         let bad = match &value.expr.ty {
             Type::Void => Some("nothing"),
-            Type::Record(_) => Some("a record"),
+            _ if matches!(value.expr.kind, crate::hir::ExprKind::TracepointRecord) => {
+                Some("a record of the context")
+            }
             Type::Ptr { space: crate::hir::Space::Own, .. } => Some("the context"),
-            Type::Tuple(members)
-                if members.iter().any(|(_, t)| matches!(t, Type::Record(_) | Type::Void)) =>
-            {
-                Some("a record")
+            Type::Tuple(members) if members.iter().any(|(_, ty)| *ty == Type::Void) => {
+                Some("nothing")
             }
             _ => None,
         };
@@ -332,7 +332,10 @@ impl Checker<'_> {
                 value.expr.span,
                 format!("{what} cannot be the key of a map"),
             ))),
-            None => Ok(value),
+            None => {
+                self.sized(&value.expr.ty, value.expr.span)?;
+                Ok(value)
+            }
         }
     }
 

@@ -14,13 +14,15 @@
 //! | `types`     | how types join and fit                                          |
 //! | `convert`   | implicit conversions                                            |
 //! | `maps`      | the table of maps: keys, values, declarations                   |
-//! | `expr`, `ops`, `cast`, `access` | expressions                                 |
+//! | `expr`, `ops`, `cast`, `access`, `address` | expressions                      |
+//! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `builtins`  | table of builtins                                               |
 //! | `functions` | table of functions, a file a family                             |
 //! | `constants` | macros of C, named integers                                     |
 
 mod access;
+mod address;
 mod aggregate;
 mod assign;
 mod builtins;
@@ -33,6 +35,7 @@ mod functions;
 mod instance;
 mod maps;
 mod ops;
+mod records;
 mod scopes;
 mod stmt;
 mod types;
@@ -48,6 +51,7 @@ use crate::resolve::{Context, Resolved};
 use crate::span::Span;
 use instance::Instance;
 use maps::MapTable;
+use records::CTypes;
 use value::Value;
 
 /// Passes after which types that still change are given up on. Each pass but the last widens
@@ -147,6 +151,7 @@ struct Checker<'a> {
     /// Records, enums and probes; maps and blocks come at the end.
     program: Program,
     maps: MapTable,
+    ctypes: CTypes,
     /// Of this pass.
     diagnostics: Vec<Diagnostic>,
     /// Something was learnt in this pass.
@@ -169,6 +174,7 @@ impl<'a> Checker<'a> {
             c,
             program: Program::default(),
             maps: MapTable::new(cx.known_maps, settings.max_map_keys),
+            ctypes: CTypes::default(),
             diagnostics: Vec::new(),
             changed: false,
             unknown: false,

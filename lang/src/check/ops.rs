@@ -9,6 +9,7 @@ use crate::hir::{self, ExprKind, Int, Type};
 use crate::span::Span;
 
 use super::convert::{boolean, cast, constant, not};
+use super::expr::is_storable;
 use super::types::{Flex, Ty, promote, size_of};
 use super::{Checker, Stop, Typed, Value};
 
@@ -16,7 +17,7 @@ impl Checker<'_> {
     /// `op operand`
     pub fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span) -> Typed {
         if op == UnaryOp::AddressOf {
-            return Err(self.unsupported(span, "the address of a variable or map"));
+            return self.address_of(operand, span);
         }
         let value = self.value(operand)?;
         match op {
@@ -28,9 +29,12 @@ impl Checker<'_> {
             }
             UnaryOp::Deref => self.deref(value, span),
             UnaryOp::Neg | UnaryOp::BitNot => {
-                let Type::Int(int) = value.expr.ty else {
-                    return Err(self.bad_operand(op_symbol(op), &value.expr, "a number"));
+                let int = match value.expr.ty {
+                    Type::Int(int) => int,
+                    Type::Enum(_) => Int::U64,
+                    _ => return Err(self.bad_operand(op_symbol(op), &value.expr, "a number")),
                 };
+                let value = Value { expr: cast(value.expr, &Type::Int(int)), ..value };
                 // Unsigned in the operand's own width; the result is of 64 bits.
                 let operand = if int.signed { self.widen(value)? } else { value.expr };
                 let ty = operand.ty.clone();
@@ -213,7 +217,7 @@ impl Checker<'_> {
                     _ => Err(Stop::Reported),
                 }
             }
-            (a, b) if a == b && !matches!(a, Type::Record(_) | Type::Void) => {
+            (a, b) if a == b && is_storable(&left.expr) && is_storable(&right.expr) => {
                 if a.is_scalar() {
                     let op = if negated { BinaryOp::Ne } else { BinaryOp::Eq };
                     let (left, right) = (cast(left.expr, &Type::U64), cast(right.expr, &Type::U64));

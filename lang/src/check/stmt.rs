@@ -418,6 +418,9 @@ fn zero(ty: &Type, span: Span) -> Option<Expr> {
             let zeros: Option<Vec<_>> = members.iter().map(|(_, ty)| zero(ty, span)).collect();
             Some(Expr { kind: ExprKind::Tuple(zeros?), ty: ty.clone(), span })
         }
+        Type::Record(_) | Type::Array { .. } | Type::Buf { .. } => {
+            Some(Expr { kind: ExprKind::Zero, ty: ty.clone(), span })
+        }
         _ => None,
     }
 }

@@ -75,6 +75,10 @@ pub fn promote(a: &Ty, b: &Ty) -> Option<Ty> {
     match (&a.ty, &b.ty) {
         (Type::Int(x), Type::Int(y)) => Some(promote_ints(*x, &a.flex, *y, &b.flex)),
         (x, y) if x == y => Some(a.clone()),
+        // Another enum, or a number: no name fits any more.
+        (Type::Enum(_), Type::Int(_) | Type::Enum(_)) | (Type::Int(_), Type::Enum(_)) => {
+            promote(&as_number(a), &as_number(b))
+        }
         // A function's name is an address where it meets one.
         (Type::KSym, Type::Func) | (Type::Func, Type::KSym) => Some(Ty::fixed(Type::KSym)),
         (Type::Str { size: x }, Type::Str { size: y }) => {
@@ -87,6 +91,8 @@ pub fn promote(a: &Ty, b: &Ty) -> Option<Ty> {
             let space = if s == t { *s } else { crate::hir::Space::Unknown };
             let to = match (x.as_ref(), y.as_ref()) {
                 (x, y) if x == y => x.clone(),
+                (Type::Void, y) => y.clone(),
+                (x, Type::Void) => x.clone(),
                 (Type::Int(x), Type::Int(y)) if x.size == y.size => Type::Int(*x),
                 _ => return None,
             };
@@ -94,6 +100,14 @@ pub fn promote(a: &Ty, b: &Ty) -> Option<Ty> {
         }
         (Type::Tuple(x), Type::Tuple(y)) => promote_tuples(x, &a.flex, y, &b.flex),
         _ => None,
+    }
+}
+
+/// An enum as the number that it is.
+fn as_number(ty: &Ty) -> Ty {
+    match ty.ty {
+        Type::Enum(_) => Ty::fixed(Type::U64),
+        _ => ty.clone(),
     }
 }
 
@@ -215,6 +229,10 @@ fn align_of(ty: &Type, program: &Program) -> u32 {
     match ty {
         Type::Int(_) | Type::Enum(_) => size_of(ty, program).max(1),
         Type::Bool | Type::Str { .. } | Type::Mac | Type::Void => 1,
+        Type::Record(id) => {
+            let fields = program.records.get(id.index()).map(|r| r.fields.iter());
+            fields.into_iter().flatten().map(|f| align_of(&f.ty, program)).max().unwrap_or(1)
+        }
         Type::Buf { .. } | Type::Inet => 4,
         Type::Array { elem, .. } => align_of(elem, program),
         Type::Tuple(members) => {

@@ -61,7 +61,12 @@ impl Value {
     pub fn has_effect(&self) -> bool {
         !matches!(
             self.expr.kind,
-            ExprKind::Int(_) | ExprKind::Str(_) | ExprKind::Local(_) | ExprKind::Builtin(_)
+            ExprKind::Int(_)
+                | ExprKind::Zero
+                | ExprKind::Str(_)
+                | ExprKind::Local(_)
+                | ExprKind::AddressOf(_)
+                | ExprKind::Builtin(_)
         )
     }
 }

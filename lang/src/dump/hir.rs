@@ -19,8 +19,9 @@ pub fn program(program: &Program) -> String {
         let kind = format!("{:?}", map.kind).to_lowercase();
         dump.line(format!("map {}{key}: {value} ({kind}, {})", map.name, map.max_entries));
     }
-    for record in &program.records {
-        dump.line(format!("record {} ({} bytes)", record.name, record.size));
+    for (i, record) in program.records.iter().enumerate() {
+        let name = type_name(&Type::Record(crate::hir::RecordId(i as u32)), program);
+        dump.line(format!("{name} ({} bytes)", record.size));
     }
     for (i, probe) in program.probes.iter().enumerate() {
         dump.line(format!("probe {i} {}", probe.name));
@@ -42,8 +43,14 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
         Type::Ptr { to, .. } => format!("{} *", type_name(to, program)),
         Type::Array { elem, len } => format!("{}[{len}]", type_name(elem, program)),
         Type::Record(id) => {
-            let name = program.records.get(id.index()).map_or("?", |r| r.name.as_str());
-            format!("record {name}")
+            let Some(record) = program.records.get(id.index()) else { return "record ?".into() };
+            let keyword = match (record.origin, record.union) {
+                (None, _) => "record",
+                (_, true) => "union",
+                (_, false) => "struct",
+            };
+            let name = if record.name.is_empty() { "{...}" } else { &record.name };
+            format!("{keyword} {name}")
         }
         Type::Tuple(members) => {
             let members: Vec<_> = members
@@ -57,7 +64,7 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
         }
         Type::Enum(id) => {
             let name = program.enums.get(id.index()).map_or("?", |e| e.name.as_str());
-            format!("enum {name}")
+            format!("enum {}", if name.is_empty() { "{...}" } else { name })
         }
         Type::Inet => "inet".into(),
         Type::Mac => "mac_address".into(),

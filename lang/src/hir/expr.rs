@@ -25,6 +25,8 @@ pub struct Expr {
 pub enum ExprKind {
     /// A constant of an integer, boolean, enum or pointer type, as two's complement.
     Int(i64),
+    /// A value of a type that lives in memory, all bytes 0.
+    Zero,
     /// A constant of type [`Type::Str`], without its NUL; shorter than the type's size.
     Str(Vec<u8>),
     /// Value of a variable.
@@ -94,8 +96,19 @@ pub enum ExprKind {
         otherwise: Box<Expr>,
     },
     /// Conversion to the type of the expression, between integers, booleans, pointers, enums,
-    /// and from a shorter to a longer string or from a longer to a shorter one (cut).
+    /// and from a shorter to a longer string or from a longer to a shorter one (cut). From and to
+    /// arrays it keeps the bytes: an integer is at least as large as the array, an array as large
+    /// as the integer or string.
     Cast(Box<Expr>),
+    /// Address of a variable, a pointer into kernel memory.
+    AddressOf(LocalId),
+    /// Address of the value of a map's entry; 0 if there is none.
+    MapAddress {
+        /// The map.
+        map: MapId,
+        /// Absent for a scalar map.
+        key: Option<Box<Expr>>,
+    },
     /// The value at an address: the operand is a pointer to the type of the expression.
     Load(Box<Expr>),
     /// A member of a record: `offset` bytes into `base`, which is a record (in memory) or a tuple.
@@ -105,9 +118,10 @@ pub enum ExprKind {
         /// Number of the member.
         field: u32,
     },
-    /// An element of an array; outside of it: zero.
+    /// An element of an array, or a byte of a string; outside of it: zero. An array without a
+    /// length is as long as it takes.
     Index {
-        /// Array.
+        /// Array or string.
         base: Box<Expr>,
         /// `uint64`.
         index: Box<Expr>,

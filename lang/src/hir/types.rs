@@ -5,6 +5,7 @@ use std::fmt;
 use rbtrace_probes_ebpf::types::{Clock, StackMode};
 
 use super::{EnumId, RecordId};
+use crate::catalog::ctypes::Origin;
 
 /// A type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -161,14 +162,17 @@ pub enum Aggregate {
 /// A struct, union or tracepoint record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Tag, without `struct`.
+    /// Tag, without `struct`; empty for an anonymous one.
     pub name: String,
     /// All members at offset 0.
     pub union: bool,
-    /// Bytes.
+    /// Bytes; 0 for one that is only pointed to.
     pub size: u32,
-    /// Members.
+    /// Members, those of anonymous structs and unions in it among them. None for one that is
+    /// only pointed to.
     pub fields: Vec<Field>,
+    /// Where the type comes from; absent for the record of a tracepoint.
+    pub origin: Option<Origin>,
 }
 
 /// A member of a [`Record`].
@@ -178,7 +182,8 @@ pub struct Field {
     pub name: String,
     /// Bytes from the start.
     pub offset: u32,
-    /// Type.
+    /// Type of what lies there. A pointer's says nothing of what it points to; a bitfield's is
+    /// the integer that holds its bits; a `char` array's has no room for a NUL beyond its end.
     pub ty: Type,
     /// First bit and width of a bitfield.
     pub bits: Option<(u8, u8)>,
@@ -190,7 +195,7 @@ pub struct Field {
 /// An enum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enum {
-    /// Tag.
+    /// Tag; empty for an anonymous one.
     pub name: String,
     /// Its integer.
     pub int: Int,
@@ -235,12 +240,12 @@ impl Type {
     }
 
     /// The integer that a scalar is held as; `None` if the type is no scalar. Enums answer
-    /// `int64`: their own integer is in [`Program::enums`](super::Program::enums).
+    /// `uint64`: their own integer is in [`Program::enums`](super::Program::enums).
     pub const fn as_int(&self) -> Option<Int> {
         match self {
             Type::Int(int) => Some(*int),
             Type::Bool => Some(Int { size: 1, signed: false }),
-            Type::Enum(_) => Some(Int::I64),
+            Type::Enum(_) => Some(Int::U64),
             t if t.is_scalar() => Some(Int::U64),
             _ => None,
         }

@@ -22,7 +22,9 @@ pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
 
 fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
     match &expr.kind {
-        ExprKind::Local(local) | ExprKind::LocalStep { local, .. } => f(*local),
+        ExprKind::Local(local) | ExprKind::AddressOf(local) | ExprKind::LocalStep { local, .. } => {
+            f(*local)
+        }
         ExprKind::Block { stmts, .. } => each_local(stmts, f),
         _ => {}
     }
@@ -83,6 +85,7 @@ pub fn parts(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::MapGet { key, .. }
         | ExprKind::AggregateGet { key, .. }
+        | ExprKind::MapAddress { key, .. }
         | ExprKind::MapStep { key, .. } => key.iter().map(|k| &**k).collect(),
         ExprKind::Unary { operand, .. } | ExprKind::Cast(operand) | ExprKind::Load(operand) => {
             vec![operand]
@@ -97,8 +100,10 @@ pub fn parts(expr: &Expr) -> Vec<&Expr> {
         ExprKind::Call(call) => call_arguments(call),
         ExprKind::Block { value, .. } => vec![value],
         ExprKind::Int(_)
+        | ExprKind::Zero
         | ExprKind::Str(_)
         | ExprKind::Local(_)
+        | ExprKind::AddressOf(_)
         | ExprKind::Builtin(_)
         | ExprKind::ProbeIs(_)
         | ExprKind::TracepointRecord

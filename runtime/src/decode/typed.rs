@@ -60,6 +60,11 @@ impl<'a> Typed<'a> {
             }
             Type::Bool => Value::Bool(unsigned(bytes, 1)? != 0),
             Type::Str { size } => Value::Str(self.text(slice(bytes, 0, *size)?)),
+            Type::Chars { size } => {
+                let bytes = slice(bytes, 0, *size)?;
+                let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+                Value::Str(Text { bytes: slice(bytes, 0, end as u32)?.to_vec(), trailer: None })
+            }
             Type::Buf { size } => {
                 let length = u32_at(bytes, 0)?.min(*size);
                 Value::Buf(slice(bytes, 4, length)?.to_vec())

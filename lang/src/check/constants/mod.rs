@@ -22,7 +22,6 @@ pub(super) enum Constant {
     /// A variant of an enum of the script's or the kernel's.
     Variant {
         /// The enum.
-        #[expect(dead_code, reason = "values are plain integers until enums are typed")]
         of: TypeRef,
         /// Value.
         value: i64,

@@ -75,13 +75,19 @@ impl Checker<'_> {
         let mut exprs = Vec::with_capacity(args.len());
         for arg in args {
             let arg = arg?;
-            if let Type::Record(_) | Type::Array { .. } = arg.expr.ty {
-                return Err(self.unsupported(arg.expr.span, "printing a whole record or array"));
-            }
+            self.printable(&arg.expr)?;
             exprs.push(arg.expr);
         }
         self.check_format(&template, first.span, &exprs, call.span)?;
         Ok(Value::stmt(StmtKind::Action(action(template, exprs)), call.span))
+    }
+
+    /// Values can be sent to user space if they are anywhere but in the context.
+    fn printable(&mut self, expr: &Expr) -> Typed<()> {
+        if matches!(expr.kind, ExprKind::TracepointRecord) {
+            return Err(self.unsupported(expr.span, "printing a whole record of a tracepoint"));
+        }
+        self.sized(&expr.ty, expr.span).map(|_| ())
     }
 
     fn check_format(
@@ -220,9 +226,7 @@ fn print_value(
         .note("only a map is printed with the number of its entries and a divisor");
         return Err(checker.error(error));
     }
-    if let Type::Record(_) | Type::Array { .. } = value.expr.ty {
-        return Err(checker.unsupported(first.span, "printing a whole record or array"));
-    }
+    checker.printable(&value.expr)?;
     Ok(Value::stmt(StmtKind::Action(Action::PrintValue(value.expr)), call.span))
 }
 

@@ -55,8 +55,10 @@ and which was found.
     Code {
         name: "bad-cast",
         text: "\
-There is no conversion between these two types. Integers, truth values and pointers convert into each
-other; texts only into longer texts.",
+There is no conversion between these two types. Integers, truth values, enums and pointers convert
+into each other; texts only into longer texts. Arrays of integers and integers convert into each
+other if they have as many bytes; a constant becomes an enum only if one of its variants has that
+value.",
     },
     Code {
         name: "bad-condition",
@@ -142,6 +144,16 @@ A conversion cannot print a value of this type. %d, %u, %x, %c and %p take numbe
 of buf(); %s takes everything.",
     },
     Code {
+        name: "incomplete-type",
+        text: "\
+A member or the size of a struct is asked for of which nothing but the name is known: it is only
+declared, or it is one of the kernel's and the kernel does not describe its types. The way out is
+to write its definition at the start of the script.
+
+    struct point { int x; int y; };
+    uprobe:./plot:draw { print(((struct point *)arg0).x); }",
+    },
+    Code {
         name: "jump-outside-loop",
         text: "\
 `break` and `continue` belong to the loop around them. There is none. `return` ends the whole probe.",
@@ -217,6 +229,16 @@ A map either has keys everywhere or nowhere. This one was used without a key bef
         name: "never-stored",
         text: "\
 The map is read but nothing ever stores anything in it, so it is always 0. Perhaps its name is misspelt.",
+    },
+    Code {
+        name: "no-address",
+        text: "\
+Addresses can be taken of variables, of maps' values, and of members and elements that a pointer
+leads to. Bitfields have none, since only whole bytes do; neither have values that were just
+computed, nor aggregations, which are kept for each CPU.
+
+    $p = &($x + 1);                   # wrong
+    $y = $x + 1; $p = &$y;            # right",
     },
     Code {
         name: "no-command",

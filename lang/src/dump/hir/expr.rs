@@ -21,7 +21,10 @@ impl Dump<'_> {
         match &expr.kind {
             ExprKind::Int(n) => self.int(*n, &expr.ty),
             ExprKind::Str(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+            ExprKind::Zero => "{0}".into(),
             ExprKind::Local(id) => self.local(*id),
+            ExprKind::AddressOf(id) => format!("&{}", self.local(*id)),
+            ExprKind::MapAddress { map, key } => format!("&{}", self.entry(*map, key.as_deref())),
             ExprKind::MapGet { map, key } | ExprKind::AggregateGet { map, key } => {
                 self.entry(*map, key.as_deref())
             }
