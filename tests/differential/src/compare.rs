@@ -34,9 +34,10 @@ fn compile(script: &str) -> Result<hir::Program, String> {
         options: &options,
         known_maps: &[],
     };
-    let parsed = parse::parse(&sources, file);
-    let expanded = parsed.and_then(|script| expand(script, &Params::default()));
-    let checked = expanded.and_then(|s| resolve(s, &cx)).and_then(|r| check::check(r, &cx));
+    let checked = parse::parse(&sources, file)
+        .and_then(|script| expand(script, &mut sources, &Nothing, &Params::default()))
+        .and_then(|expanded| resolve(expanded.script, &cx))
+        .and_then(|resolved| check::check(resolved, &cx));
     match checked {
         Ok(checked) => Ok(checked.program),
         Err(all) => Err(all.iter().map(|d| format!("{}\n", d.message)).collect()),
