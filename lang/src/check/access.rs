@@ -47,6 +47,17 @@ impl Checker<'_> {
 
     /// `base.field`
     pub fn member(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Typed {
+        if let ast::ExprKind::TypeInfo(of) = &base.kind
+            && let Some(known) = self.type_info_member(of, field, span)
+        {
+            return known;
+        }
+        if super::comptime::is_config(base)
+            && let Some((_, known)) =
+                self.config_members(span).into_iter().find(|(name, _)| *name == field.name)
+        {
+            return Ok(known);
+        }
         let value = self.value(base)?;
         match value.expr.ty.clone() {
             Type::Tuple(members) => self.tuple_member(value, &members, field, span),

@@ -185,6 +185,14 @@ impl Checker<'_> {
                 };
                 let space = if space == Space::Own { Space::Kernel } else { space };
                 let to = Type::Ptr { to: pointee.clone(), space };
+                // An address has no sign: it is filled up with zeros.
+                let value = match value.expr.ty {
+                    Type::Int(int) if int.signed && int.size < 8 => {
+                        let bits = Type::Int(Int { signed: false, ..int });
+                        self.explicit(value, bits, span)?
+                    }
+                    _ => value,
+                };
                 self.explicit(value, to, span)
             }
             (Type::Str { size }, Type::Str { size: 0 }) => {

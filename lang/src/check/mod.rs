@@ -16,6 +16,7 @@
 //! | `maps`      | the table of maps: keys, values, declarations                   |
 //! | `expr`, `ops`, `cast`, `access` | expressions                                 |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
+//! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
 //! | `functions` | table of functions, a file a family                             |
 //! | `constants` | macros of C, named integers                                     |
@@ -25,6 +26,7 @@ mod aggregate;
 mod assign;
 mod builtins;
 mod cast;
+mod comptime;
 mod constants;
 mod convert;
 mod expr;
