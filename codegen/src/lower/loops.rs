@@ -8,7 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
 use cranelift_frontend::FunctionBuilderContext;
-use rbtrace_lang::hir::visit::each_local;
+use rbtrace_lang::hir::visit::{each_local, operands, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, StmtKind, Type};
 use rbtrace_probes_ebpf::helpers;
 
@@ -340,11 +340,26 @@ fn callbacks_mention(stmts: &[Stmt], inside: bool, found: &mut BTreeSet<LocalId>
             StmtKind::Block(stmts) => callbacks_mention(stmts, inside, found),
             _ => false,
         };
+        for expr in operands(stmt) {
+            any |= callbacks_in(expr, inside, found);
+        }
     }
     if inside {
         each_local(stmts, &mut |local| {
             found.insert(local);
         });
+    }
+    any
+}
+
+/// As [`callbacks_mention`], for the blocks in an expression.
+fn callbacks_in(expr: &Expr, inside: bool, found: &mut BTreeSet<LocalId>) -> bool {
+    let mut any = match &expr.kind {
+        ExprKind::Block { stmts, .. } => callbacks_mention(stmts, inside, found),
+        _ => false,
+    };
+    for part in parts(expr) {
+        any |= callbacks_in(part, inside, found);
     }
     any
 }

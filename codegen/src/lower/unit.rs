@@ -395,6 +395,8 @@ impl<'a> UnitBuilder<'a> {
 
     /// Index of the line on which a span begins.
     pub(super) fn line(&mut self, span: Span) -> u32 {
+        // What a macro became is on the line of its call.
+        let span = self.sources.calls(span).last().map_or(span, |expansion| expansion.call);
         // Looking for the column in a very long line, once a statement, would take too long.
         let text = self.sources.line_text(span);
         let at = match text.len() {

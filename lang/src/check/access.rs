@@ -49,6 +49,17 @@ impl Checker<'_> {
 
     /// `base.field`. Pointers are followed to what has members.
     pub fn member(&mut self, base: &ast::Expr, field: &ast::Ident, span: Span) -> Typed {
+        if let ast::ExprKind::TypeInfo(of) = &base.kind
+            && let Some(known) = self.type_info_member(of, field, span)
+        {
+            return known;
+        }
+        if super::comptime::is_config(base)
+            && let Some((_, known)) =
+                self.config_members(span).into_iter().find(|(name, _)| *name == field.name)
+        {
+            return Ok(known);
+        }
         let mut value = self.value(base)?;
         while let Type::Ptr { to, .. } = &value.expr.ty
             && let Type::Ptr { .. } | Type::Record(_) | Type::Tuple(_) = **to

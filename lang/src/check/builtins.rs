@@ -94,6 +94,11 @@ const TABLE: &[Builtin] = &[
             Ok(Value::new(ExprKind::Builtin(hir::Builtin::Context), ty, span))
         },
     },
+    Builtin {
+        name: "config",
+        here: anywhere,
+        make: |cx, span| Ok(Value::record(cx.config_members(span), span)),
+    },
     Builtin { name: "args", here: anywhere, make: |cx, span| cx.args(span) },
     Builtin {
         name: "cpid",
@@ -116,7 +121,7 @@ const TABLE: &[Builtin] = &[
 
 /// Builtins of bpftrace that are not built yet.
 const UNSUPPORTED: &[&str] =
-    &["jiffies", "numaid", "ppid", "pcomm", "leader_tid", "leader_comm", "dw_ustack", "config"];
+    &["jiffies", "numaid", "ppid", "pcomm", "leader_tid", "leader_comm", "dw_ustack"];
 
 /// What a name stands for, if it is a builtin.
 pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<Typed> {

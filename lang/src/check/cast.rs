@@ -212,7 +212,16 @@ impl Checker<'_> {
                     Type::Ptr { space, .. } => *space,
                     _ => self.pointer_space(),
                 };
+                let space = if space == Space::Own { Space::Kernel } else { space };
                 let to = in_space(&to, space);
+                // An address has no sign: it is filled up with zeros.
+                let value = match value.expr.ty {
+                    Type::Int(int) if int.signed && int.size < 8 => {
+                        let bits = Type::Int(Int { signed: false, ..int });
+                        self.explicit(value, bits, span)?
+                    }
+                    _ => value,
+                };
                 self.explicit(value, to, span)
             }
             (Type::Str { size }, Type::Str { size: 0 }) => {

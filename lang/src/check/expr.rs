@@ -67,18 +67,8 @@ impl Checker<'_> {
                 Diagnostic::error("type-as-value", span, "a type is no value")
                     .help("typeof() as an argument is for macros that use it as a type"),
             )),
-            Ast::TypeInfo(_) => Err(self.unsupported(span, "typeinfo()")),
-            Ast::Comptime(inner) => {
-                let value = self.expr(inner)?;
-                if value.literal {
-                    return Ok(value);
-                }
-                Err(self.error(Diagnostic::error(
-                    "not-a-literal",
-                    inner.span,
-                    "this is not known when the script is compiled",
-                )))
-            }
+            Ast::TypeInfo(of) => self.type_info_record(of, span),
+            Ast::Comptime(inner) => self.comptime(inner),
         }
     }
 

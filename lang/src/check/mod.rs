@@ -17,6 +17,7 @@
 //! | `expr`, `ops`, `cast`, `access`, `address` | expressions                      |
 //! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
+//! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
 //! | `functions` | table of functions, a file a family                             |
 //! | `constants` | macros of C, named integers                                     |
@@ -27,6 +28,7 @@ mod aggregate;
 mod assign;
 mod builtins;
 mod cast;
+mod comptime;
 mod constants;
 mod convert;
 mod expr;

@@ -1,5 +1,6 @@
 //! A typed expression on its way into the program.
 
+use crate::ast;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind, Type};
 use crate::span::Span;
 
@@ -36,6 +37,29 @@ impl Value {
     /// Its type.
     pub fn ty(&self) -> Ty {
         Ty { ty: self.expr.ty.clone(), flex: self.flex.clone() }
+    }
+
+    /// A record of literals.
+    pub fn record(members: Vec<(String, Value)>, span: Span) -> Self {
+        let types = members.iter().map(|(name, v)| (name.clone(), v.expr.ty.clone())).collect();
+        let flex = Flex::of_members(members.iter().map(|(_, v)| v.flex.clone()).collect());
+        let values = members.into_iter().map(|(_, value)| value.expr).collect();
+        Self { flex, ..Self::new(ExprKind::Tuple(values), Type::Tuple(types), span) }
+    }
+
+    /// The literal that it is, as the script would write it.
+    pub fn as_literal(&self) -> Option<ast::ExprKind> {
+        match (&self.expr.kind, &self.expr.ty) {
+            (ExprKind::Int(n), Type::Bool) => Some(ast::ExprKind::Bool(*n != 0)),
+            (ExprKind::Int(n), Type::Int(int)) if int.signed && *n < 0 => {
+                let kind = ast::ExprKind::Int(n.unsigned_abs());
+                let operand = Box::new(ast::Expr { kind, span: self.expr.span });
+                Some(ast::ExprKind::Unary { op: ast::UnaryOp::Neg, operand })
+            }
+            (ExprKind::Int(n), Type::Int(_)) => Some(ast::ExprKind::Int(*n as u64)),
+            (ExprKind::Str(bytes), _) => Some(ast::ExprKind::Str(bytes.clone())),
+            _ => None,
+        }
     }
 
     /// It is the constant 0, or false.

@@ -19,6 +19,59 @@ pub struct Settings {
     pub stack_mode: StackMode,
     /// Settings that matter at run time.
     pub run: plan::Config,
+    /// Every setting by name with the value that it has, for the builtin `config`.
+    pub shown: Vec<(&'static str, Shown)>,
+}
+
+/// The value of a setting as a script sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// `true` or `false`
+    Bool(bool),
+    /// A number.
+    Int(u64),
+    /// Text, or a word.
+    Text(String),
+}
+
+impl Shown {
+    /// A value in place of one of the same kind.
+    fn given(&self, value: &Given<'_>) -> Shown {
+        match (self, value) {
+            (Shown::Bool(_), _) => Shown::Bool(boolean(value).unwrap_or_default()),
+            (Shown::Int(_), _) => Shown::Int(int(value, 0, u64::MAX).unwrap_or_default()),
+            (Shown::Text(_), Given::Int(n)) => Shown::Text(n.to_string()),
+            (Shown::Text(_), Given::Text(text)) => Shown::Text((*text).to_owned()),
+        }
+    }
+}
+
+/// The values of settings that nothing sets.
+fn defaults() -> Vec<(&'static str, Shown)> {
+    let text = |text: &str| Shown::Text(text.into());
+    let mut all = vec![
+        ("cpp_demangle", Shown::Bool(true)),
+        ("lazy_symbolication", Shown::Bool(false)),
+        ("print_maps_on_exit", Shown::Bool(true)),
+        ("use_blazesym", Shown::Bool(true)),
+        ("show_debug_info", Shown::Bool(true)),
+        ("log_size", Shown::Int(1_000_000)),
+        ("max_bpf_progs", Shown::Int(1024)),
+        ("max_cat_bytes", Shown::Int(10_240)),
+        ("max_map_keys", Shown::Int(4096)),
+        ("max_probes", Shown::Int(1024)),
+        ("max_strlen", Shown::Int(1024)),
+        ("on_stack_limit", Shown::Int(32)),
+        ("perf_rb_pages", Shown::Int(0)),
+        ("str_trunc_trailer", text("..")),
+        ("missing_probes", text("error")),
+        ("stack_mode", text("bpftrace")),
+        ("cache_user_symbols", text("PER_PID")),
+        ("license", text("GPL")),
+    ];
+    let unstable = TABLE.iter().filter(|(name, _)| name.starts_with("unstable_"));
+    all.extend(unstable.map(|(name, _)| (*name, text("warn"))));
+    all
 }
 
 impl Default for Settings {
@@ -29,6 +82,15 @@ impl Default for Settings {
             max_probes: 1024,
             stack_mode: StackMode::Bpftrace,
             run: plan::Config::default(),
+            shown: defaults(),
+        }
+    }
+}
+
+impl Settings {
+    fn show(&mut self, name: &str, given: &Given<'_>) {
+        if let Some((_, shown)) = self.shown.iter_mut().find(|(n, _)| *n == name) {
+            *shown = shown.given(given);
         }
     }
 }
@@ -142,6 +204,7 @@ pub fn read(
             ConfigValue::Int(n) => Given::Int(*n),
             ConfigValue::Str(t) | ConfigValue::Word(t) => Given::Text(t),
         };
+        settings.show(&name, &given);
         if let Err(expected) = set(&mut settings, &given) {
             errors.push(
                 Diagnostic::error(
@@ -156,6 +219,7 @@ pub fn read(
     for (variable, value) in env {
         let Some(name) = env_name(variable) else { continue };
         let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else { continue };
+        settings.show(&name, &Given::Text(value));
         if let Err(expected) = set(&mut settings, &Given::Text(value)) {
             let message =
                 format!("environment variable {variable}: expected {expected}, found `{value}`");

@@ -14,7 +14,7 @@ use crate::expand::stdlib;
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
-use super::{Checker, Typed, aggregate, builtins};
+use super::{Checker, Typed, aggregate, builtins, comptime};
 
 /// A function.
 pub(super) struct Function {
@@ -43,22 +43,21 @@ pub(super) struct CallSite<'e> {
 /// Most arguments of a function that takes a format.
 const MOST_ARGS: usize = 128;
 
-const TABLES: &[&[Function]] =
-    &[convert::TABLE, maps::TABLE, output::TABLE, stack::TABLE, text::TABLE, time::TABLE];
+const TABLES: &[&[Function]] = &[
+    comptime::TABLE,
+    convert::TABLE,
+    maps::TABLE,
+    output::TABLE,
+    stack::TABLE,
+    text::TABLE,
+    time::TABLE,
+];
 
 /// Functions of bpftrace that are not built yet.
 const UNSUPPORTED: &[&str] = &[
     "cgroupid",
-    "container_of",
     "debugf",
     "fail",
-    "getopt",
-    "is_array",
-    "is_integer",
-    "is_literal",
-    "is_ptr",
-    "is_str",
-    "is_unsigned_integer",
     "kfunc_allowed",
     "kfunc_exist",
     "memcmp",
@@ -72,7 +71,6 @@ const UNSUPPORTED: &[&str] = &[
     "skboutput",
     "skb_output",
     "socket_cookie",
-    "static_assert",
     "str_concat",
     "strcap",
     "strstr",
