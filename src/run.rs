@@ -134,7 +134,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
         bail!("there is no process {pid}");
     }
     let cpid = child.map(Child::pid);
-    let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone());
+    let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone())
+        .with_debug_folders(flags.debug_folders());
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 

@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
-use rbtrace_lang::catalog::{Catalog, TracepointFormat, TypeSource};
+use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
+use rbtrace_lang::catalog::{Catalog, DebugInfo, TracepointFormat, TypeSource};
 use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
 
 use kernel::Function;
+use types::dwarf::UserTypes;
 use types::kernel::KernelTypes;
 
 /// The running machine.
@@ -38,6 +40,7 @@ pub struct Machine {
     /// Functions of files that were asked about.
     binaries: RefCell<HashMap<String, Option<Rc<Vec<String>>>>>,
     kernel_types: KernelTypes,
+    user_types: UserTypes,
 }
 
 impl Machine {
@@ -50,6 +53,11 @@ impl Machine {
     /// With the file that the command of `-c` will run.
     pub fn with_program(self, program: Option<PathBuf>) -> Self {
         Self { program, ..self }
+    }
+
+    /// With the folders in which separate debug information is looked for first.
+    pub fn with_debug_folders(self, folders: Vec<PathBuf>) -> Self {
+        Self { user_types: UserTypes::new(folders), ..self }
     }
 
     /// tracefs. `None`: it cannot be read here.
@@ -82,6 +90,11 @@ impl Machine {
     /// Types of the kernel and its modules.
     pub fn kernel_types(&self) -> &KernelTypes {
         &self.kernel_types
+    }
+
+    /// Types of programs and libraries.
+    pub fn user_types(&self) -> &UserTypes {
+        &self.user_types
     }
 
     /// The description of a tracepoint's record, as tracefs has it.
@@ -141,6 +154,10 @@ impl Catalog for Machine {
         Some(functions.iter().filter(|name| glob::matches(pattern, name)).cloned().collect())
     }
 
+    fn source_line(&self, binary: &str, line: &SourceLine) -> Result<u64, SourceLineError> {
+        self.user_types.source_line(binary, line)
+    }
+
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
         // /sys/class/net shows the namespace in which sysfs was mounted, this one ours.
         let table = fs::read_to_string("/proc/self/net/dev").ok()?;
@@ -186,13 +203,21 @@ impl TypeSource for Machine {
         self.kernel_types.find(tag, name)
     }
 
+    fn user_type(&self, binary: &str, tag: Tag, name: &str) -> Option<TypeRef> {
+        self.user_types.find(binary, tag, name)
+    }
+
     fn describe(&self, at: TypeRef) -> Option<CType> {
-        self.kernel_types.describe(at)
+        match self.origin(at) {
+            Origin::User => self.user_types.describe(at),
+            _ => self.kernel_types.describe(at),
+        }
     }
 
     fn origin(&self, at: TypeRef) -> Origin {
         match at.source {
             TypeRef::SCRIPT => Origin::Script,
+            UserTypes::SOURCE.. => Origin::User,
             _ => Origin::Kernel,
         }
     }
@@ -207,6 +232,20 @@ impl TypeSource for Machine {
 
     fn raw_tracepoint(&self, name: &str) -> Option<Signature> {
         self.kernel_types.raw_tracepoint(name)
+    }
+
+    fn user_function(&self, binary: &str, name: &str) -> Option<Signature> {
+        self.user_types.function(binary, name)
+    }
+
+    fn debug_info(&self, binary: &str) -> DebugInfo {
+        match self.user_types.missing_parts(binary) {
+            None => DebugInfo::Missing,
+            Some(parts) if parts.is_empty() => DebugInfo::Whole,
+            Some(parts) => {
+                DebugInfo::Partial(parts.iter().map(|path| path.display().to_string()).collect())
+            }
+        }
     }
 }
 

@@ -174,8 +174,8 @@ pub struct Cli {
     #[arg(short = 'b', long, hide = true)]
     pub btf: bool,
 
-    /// Accepted for bpftrace's sake, without effect
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Look for separate debug information in these folders first
+    #[arg(long, value_name = "DIR[:DIR]")]
     pub debuginfo: Vec<String>,
 
     /// Accepted for bpftrace's sake, without effect
@@ -193,6 +193,14 @@ pub struct Cli {
     /// What the demo starts to have something to see
     #[arg(long, value_name = "NAME", hide = true)]
     pub demo_workload: Option<String>,
+}
+
+impl Cli {
+    /// The folders of `--debuginfo`, each of which may name several.
+    pub fn debug_folders(&self) -> Vec<PathBuf> {
+        let folders = self.debuginfo.iter().flat_map(|folders| folders.split(':'));
+        folders.filter(|folder| !folder.is_empty()).map(PathBuf::from).collect()
+    }
 }
 
 /// How output is written.

@@ -40,7 +40,9 @@ pub fn painted(text: &str) -> String {
 
 /// Asks until there is nothing more.
 pub fn run(flags: &Cli) -> Result<ExitCode> {
-    let machine = Rc::new(Machine::new(None, None, flags.traceable_functions.clone()));
+    let machine = Machine::new(None, None, flags.traceable_functions.clone())
+        .with_debug_folders(flags.debug_folders());
+    let machine = Rc::new(machine);
     let maps = Rc::new(RefCell::new(Vec::new()));
     let mut editor = editor(Editing::new(Rc::clone(&machine), Rc::clone(&maps)))?;
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();

@@ -2,10 +2,12 @@
 //! running kernel; tests implement them with tables.
 
 pub mod ctypes;
+pub mod source;
 
 use rbtrace_probes_ebpf::types::Field;
 
 use ctypes::{CType, Origin, Signature, Tag, TypeRef};
+use source::{SourceLine, SourceLineError};
 
 /// Probes, functions, interfaces: what attach points can name. Patterns are globs with `*`, `?`
 /// and `[...]`; a pattern without any of them matches itself alone. Results are sorted.
@@ -25,6 +27,16 @@ pub trait Catalog {
     /// Functions of a program or library that can be probed. `None`: the file cannot be read as
     /// one.
     fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>>;
+
+    /// The address, in the file's own address space, of the first instruction of a line of a
+    /// program's or library's source.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such line, or the program does not tell.
+    fn source_line(&self, _binary: &str, _line: &SourceLine) -> Result<u64, SourceLineError> {
+        Err(SourceLineError::NoDebugInfo)
+    }
 
     /// Network interfaces. `None`: the list cannot be read here.
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>>;
@@ -91,11 +103,27 @@ pub trait TypeSource {
         None
     }
 
+    /// Whether a program or library has debug information. [`DebugInfo::Missing`] unless it does.
+    fn debug_info(&self, _binary: &str) -> DebugInfo {
+        DebugInfo::Missing
+    }
+
     /// The text of a header that the script includes: `name` as written, `quoted` for `"..."`.
     /// `None`: there is no such file.
     fn header(&self, _name: &str, _quoted: bool) -> Option<String> {
         None
     }
+}
+
+/// What is known of a program's debug information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DebugInfo {
+    /// There is none.
+    Missing,
+    /// All of it is there.
+    Whole,
+    /// Some of the files that it consists of are not there: their paths.
+    Partial(Vec<String>),
 }
 
 /// The record of a tracepoint, from its format file in tracefs.

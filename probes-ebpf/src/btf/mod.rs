@@ -4,6 +4,7 @@
 //! Reading takes one pass over the headers of the types, which finds where each begins; all else
 //! is looked at when it is asked for. So the 130,000 types of a kernel cost about a millisecond.
 
+mod c;
 mod ty;
 
 use std::borrow::Cow;

@@ -54,6 +54,11 @@ impl Binary {
         &self.path
     }
 
+    /// Its contents.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     fn parse(&self) -> Result<object::File<'_>, Error> {
         object::File::parse(&*self.data)
             .map_err(|e| bad(&self.path, &format!("it is not an ELF file: {e}")))
