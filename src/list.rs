@@ -1,5 +1,7 @@
 //! `-l`: the probes that a pattern or a script names.
 
+mod types;
+
 use std::io::{self, Write};
 
 use anyhow::{Result, bail};
@@ -21,13 +23,9 @@ pub fn patterns(
     out: &mut dyn Write,
 ) -> Result<()> {
     for pattern in patterns.split(',').map(str::trim) {
-        if pattern.starts_with("struct ")
-            || pattern.starts_with("union ")
-            || pattern.starts_with("enum ")
-        {
-            bail!("listing types is not supported yet: `{pattern}`");
+        if !types::named(pattern, machine, fields, out)? {
+            one(pattern, machine, fields, out)?;
         }
-        one(pattern, machine, fields, out)?;
     }
     Ok(())
 }
@@ -71,7 +69,7 @@ fn of_kind(
         ProbeKind::Kprobe => kernel_functions(name, rest, every, machine, out)?,
         ProbeKind::Kretprobe if !every => kernel_functions(name, rest, every, machine, out)?,
         ProbeKind::Uprobe | ProbeKind::Uretprobe if !every => {
-            user_functions(name, rest, machine, out)?;
+            user_functions(name, rest, machine, fields, out)?;
         }
         ProbeKind::Xdp => {
             for interface in machine.interfaces(rest).unwrap_or_default() {
@@ -165,7 +163,13 @@ fn has_kprobes() -> bool {
     std::path::Path::new("/sys/bus/event_source/devices/kprobe").exists()
 }
 
-fn user_functions(kind: &str, rest: &str, machine: &Machine, out: &mut dyn Write) -> Result<()> {
+fn user_functions(
+    kind: &str,
+    rest: &str,
+    machine: &Machine,
+    fields: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let (binary, pattern) = rest.rsplit_once(':').unwrap_or((rest, "*"));
     let binary = if binary.is_empty() { "*" } else { binary };
     let binaries = machine.binaries(binary);
@@ -175,6 +179,9 @@ fn user_functions(kind: &str, rest: &str, machine: &Machine, out: &mut dyn Write
     for path in binaries {
         for function in machine.user_functions(&path, pattern).unwrap_or_default() {
             writeln!(out, "{kind}:{path}:{function}")?;
+            if fields {
+                types::user_arguments(&path, &function, machine, out)?;
+            }
         }
     }
     Ok(())

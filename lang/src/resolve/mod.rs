@@ -7,6 +7,7 @@ mod begin_end;
 mod kprobe;
 mod point;
 pub mod settings;
+mod source_line;
 mod timer;
 mod tracepoint;
 mod uprobe;

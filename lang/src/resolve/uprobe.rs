@@ -4,12 +4,15 @@ use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{Probe, Target, UserFunction};
 
 use super::point::{Point, is_pattern, number, split_offset};
-use super::{Context, Expansion, Failure, did_you_mean};
+use super::{Context, Expansion, Failure, did_you_mean, source_line};
 use crate::diag::Diagnostic;
 
 pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expansion {
     let pid = cx.catalog.pid();
     let texts = point.texts();
+    if let Some((binary, line)) = source_line::parse(&texts) {
+        return source_line::expand(kind, binary, &line, point, cx);
+    }
     let (binary, function) = match texts.as_slice() {
         // With a process given, its own program may be left out.
         [function] if pid.is_some() => (None, *function),
@@ -18,11 +21,6 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
         [_, language, _] => return Err(Failure::Malformed(language_error(point, language))),
         _ => return Err(point.wrong_form(kind.spec().forms)),
     };
-    if binary.is_some_and(|b| b.contains('@')) {
-        return Err(Failure::Malformed(
-            point.bad_part(0, "attaching to a line of source is not supported yet"),
-        ));
-    }
     let last = point.parts.len() - 1;
     let binaries = match binary {
         Some(binary) => binaries(binary, point, cx)?,
@@ -90,7 +88,11 @@ fn language_error(point: &Point, language: &str) -> Diagnostic {
 }
 
 /// The files that a name or pattern stands for.
-fn binaries(name: &str, point: &Point, cx: &Context<'_>) -> Result<Vec<String>, Failure> {
+pub(super) fn binaries(
+    name: &str,
+    point: &Point,
+    cx: &Context<'_>,
+) -> Result<Vec<String>, Failure> {
     let mut found = cx.catalog.binaries(name);
     if found.is_empty() {
         let (code, what) = if is_pattern(name) {

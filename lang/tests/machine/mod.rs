@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
     Catalog, DataLoc, ImportError, Imported, Loader, TracepointField, TracepointFormat, TypeSource,
 };
@@ -62,6 +63,17 @@ impl Catalog for Machine {
     }
     fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
         Some(select(pattern, USER_FUNCTIONS))
+    }
+    fn source_line(&self, binary: &str, line: &SourceLine) -> Result<u64, SourceLineError> {
+        match (binary, line.file.as_str(), line.line) {
+            ("/bin/bash", "main.c", 10) => Ok(0x1234),
+            ("/bin/bash", "main.c", _) => Err(SourceLineError::NoCode { nearest: vec![10] }),
+            ("/bin/bash", "list.c", _) => Err(SourceLineError::Ambiguous {
+                files: vec!["/src/a/list.c".into(), "/src/b/list.c".into()],
+            }),
+            ("/bin/bash", ..) => Err(SourceLineError::NoFile { names: vec!["main.c".into()] }),
+            _ => Err(SourceLineError::NoDebugInfo),
+        }
     }
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
         (!self.blind).then(|| select(pattern, &["eth0", "lo"]))

@@ -43,18 +43,19 @@ impl Btf<'_> {
     /// packed.
     fn member_align(&self, of: &Type<'_>, member: &super::Member<'_>, depth: u32) -> u32 {
         let align = self.align_of(member.ty, depth);
-        let misplaced = member.bits.is_none() && member.bit_offset % (align * 8) != 0;
-        let short = of.size().is_some_and(|size| size % align != 0);
+        let misplaced = member.bits.is_none() && !member.bit_offset.is_multiple_of(align * 8);
+        let short = of.size().is_some_and(|size| !size.is_multiple_of(align));
         if misplaced || short { 1 } else { align }
     }
 
     /// Whether the members of a struct are where only `__attribute__((packed))` puts them.
     fn is_packed(&self, ty: &Type<'_>) -> bool {
         let align = |id| self.align_of(id, MAX_DEPTH);
-        let natural =
-            |m: &super::Member<'_>| m.bits.is_some() || m.bit_offset % (align(m.ty) * 8) == 0;
+        let natural = |m: &super::Member<'_>| {
+            m.bits.is_some() || m.bit_offset.is_multiple_of(align(m.ty) * 8)
+        };
         let largest = ty.members().map(|m| align(m.ty)).max().unwrap_or(1);
-        let whole = ty.size().is_none_or(|size| size % largest == 0);
+        let whole = ty.size().is_none_or(|size| size.is_multiple_of(largest));
         !(whole && ty.members().all(|m| natural(&m)))
     }
 }

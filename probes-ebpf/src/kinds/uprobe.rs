@@ -7,7 +7,7 @@ pub(super) static UPROBE: KindSpec = KindSpec {
     name: "uprobe",
     aliases: &["u"],
     about: "entry of a user function, or an instruction in it",
-    forms: &["uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe:BINARY:ADDRESS"],
+    forms: &["uprobe:BINARY:FUNCTION[+OFFSET]", "uprobe:BINARY:ADDRESS", "uprobe:BINARY@FILE:LINE"],
     program: ProgramType::Kprobe,
     section: "uprobe",
     context: Context::Registers,

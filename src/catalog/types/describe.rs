@@ -24,6 +24,11 @@ impl Describe<'_> {
         TypeRef { source, id: id.into() }
     }
 
+    /// `struct file * name`, as bpftrace lists arguments.
+    pub fn named_declaration(&self, id: u32, name: &str) -> String {
+        format!("{} {name}", self.btf.declaration(id, "")).trim_end().to_owned()
+    }
+
     /// What a reference stands for.
     pub fn describe(&self, id: u32) -> Option<CType> {
         let ty = self.btf.resolve(id)?;

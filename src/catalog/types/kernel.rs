@@ -173,20 +173,51 @@ impl KernelTypes {
         self.of(module).find_map(|at| at.signature(at.btf.find(&[Kind::Func], name)?.id(), 0))
     }
 
+    /// Declarations of a function's parameters, as a listing shows them, and of what it returns
+    /// under the name `retval` unless that is nothing. `None`: nothing is known of the function.
+    pub fn declarations(&self, module: Option<&str>, name: &str) -> Option<Vec<String>> {
+        self.of(module).find_map(|at| {
+            let function = at.btf.find(&[Kind::Func], name)?;
+            let proto = at.btf.get(function.target())?;
+            let mut all: Vec<String> =
+                proto.params().map(|p| at.named_declaration(p.ty, p.name)).collect();
+            if proto.target() != 0 {
+                all.push(at.named_declaration(proto.target(), "retval"));
+            }
+            Some(all)
+        })
+    }
+
+    /// As [`KernelTypes::declarations`], of a raw tracepoint's arguments.
+    pub fn raw_declarations(&self, name: &str) -> Option<Vec<String>> {
+        self.all().find_map(|at| {
+            let (function, skip) = self.raw_function(&at, name)?;
+            let proto = at.btf.get(function)?;
+            Some(proto.params().skip(skip).map(|p| at.named_declaration(p.ty, p.name)).collect())
+        })
+    }
+
     /// The arguments of a raw tracepoint. Every one has the type `btf_trace_NAME`, but only the
     /// functions that the kernel generates for it name them; all have a `void *` in front.
     pub fn raw_tracepoint(&self, name: &str) -> Option<Signature> {
-        let with_names = ["__traceiter_", "__bpf_trace_", "__probestub_"];
         self.all().find_map(|at| {
-            let typedef = at.btf.find(&[Kind::Typedef], &format!("btf_trace_{name}"))?;
-            let count = at.signature(typedef.id(), 1)?.params.len();
-            let mut named = with_names.iter().filter_map(|prefix| {
-                let function = at.btf.find(&[Kind::Func], &format!("{prefix}{name}"))?;
-                let signature = at.signature(function.id(), 1)?;
-                (signature.params.len() == count).then_some(signature)
-            });
-            named.next().or_else(|| at.signature(typedef.id(), 1))
+            let (proto, skip) = self.raw_function(&at, name)?;
+            at.signature(proto, skip)
         })
+    }
+
+    /// The prototype that tells the arguments of a raw tracepoint, and how many to leave out.
+    fn raw_function(&self, at: &Describe<'_>, name: &str) -> Option<(u32, usize)> {
+        let typedef = at.btf.find(&[Kind::Typedef], &format!("btf_trace_{name}"))?;
+        let pointer = at.btf.resolve(typedef.id())?;
+        let proto = at.btf.get(pointer.target())?;
+        let with_names = ["__traceiter_", "__bpf_trace_", "__probestub_"];
+        let named = with_names.iter().find_map(|prefix| {
+            let function = at.btf.find(&[Kind::Func], &format!("{prefix}{name}"))?;
+            let named = at.btf.get(function.target())?;
+            (named.params().count() == proto.params().count()).then(|| named.id())
+        });
+        Some((named.unwrap_or(proto.id()), 1))
     }
 }
 

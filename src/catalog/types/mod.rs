@@ -1,5 +1,5 @@
 //! Types outside of the script: the kernel's and those of programs.
 
-mod describe;
+pub mod describe;
 pub mod dwarf;
 pub mod kernel;

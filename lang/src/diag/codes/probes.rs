@@ -31,6 +31,15 @@ that the help line names.",
         text: "A probe block is attached to something; this one names nothing.",
     },
     Code {
+        name: "no-debug-info",
+        text: "\
+The lines of a program's source, and the names and types of its functions' arguments, are read from its
+debug information (DWARF). A program has it if it was compiled with -g. Distributions keep it in packages
+of their own (-dbgsym, -debuginfo) that install into /usr/lib/debug; --debuginfo names other folders.
+
+    uprobe:/bin/bash:readline { printf(\"%s\\n\", str(arg0)); }   # needs none of it",
+    },
+    Code {
         name: "no-format",
         text: "\
 The fields of a tracepoint are read from its format file, /sys/kernel/tracing/events/CATEGORY/NAME/format.
@@ -77,6 +86,15 @@ traced, or belong to a module that is not loaded. `rbtrace -l 'kprobe:*NAME*'` s
         text: "\
 There is no setting of this name. Names are those of the environment variables without their prefix, in
 lower case: BPFTRACE_MAX_STRLEN is `max_strlen`.",
+    },
+    Code {
+        name: "unknown-source-line",
+        text: "\
+A uprobe on a line of source names a file that the program was made of, or the last parts of its path, and
+a line that has code: not a comment, a declaration or a closing brace.
+
+    uprobe:/bin/bash@readline.c:362         # the first instruction of the line
+    uprobe:/bin/bash@lib/readline.c:362:7   # of what begins in column 7",
     },
     Code {
         name: "unknown-tracepoint",

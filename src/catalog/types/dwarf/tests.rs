@@ -179,7 +179,7 @@ fn separate_files_are_found() {
 #[test]
 fn a_lost_part_is_named() {
     let folder = Folder::new();
-    let program = folder.program(&["-gsplit-dwarf"]);
+    let program = folder.program(&["-g", "-gsplit-dwarf"]);
     for entry in fs::read_dir(&folder.0).expect("a folder").flatten() {
         if entry.path().extension().is_some_and(|e| e == "dwo") {
             fs::remove_file(entry.path()).expect("removed");

@@ -114,10 +114,15 @@ impl<'a> Cursor<'a> {
 
     /// The entry that an attribute refers to, with its unit.
     pub fn follow(&self, value: &Value<'a>) -> Option<(Self, Entry<'a>)> {
-        if let AttributeValue::UnitRef(offset) = value {
-            return Some((self.clone(), self.entry(*offset)?));
+        let (cursor, entry) = match value {
+            AttributeValue::UnitRef(offset) => (self.clone(), self.entry(*offset)?),
+            value => Self::open(self.info, self.target(value)?)?,
+        };
+        // Of what a unit of its own holds, there is only a mention here.
+        match entry.attr_value(gimli::DW_AT_signature) {
+            Some(signature) => Self::open(self.info, cursor.target(&signature)?),
+            None => Some((cursor, entry)),
         }
-        Self::open(self.info, self.target(value)?)
     }
 
     /// The entry that an attribute of an entry refers to.
