@@ -226,7 +226,8 @@ impl<'a> Writer<'a> {
             let parenthesize = |d: String| if after_pointer { format!("({d})") } else { d };
             match ty.kind() {
                 Kind::Ptr => {
-                    declarator.insert(0, '*');
+                    let star = if declarator.starts_with('(') { "* " } else { "*" };
+                    declarator.insert_str(0, star);
                     after_pointer = true;
                     next = ty.target();
                 }
