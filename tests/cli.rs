@@ -137,11 +137,12 @@ fn an_object_is_used_as_it_was_compiled() {
     std::fs::write(&path, &written.stdout).expect("a temporary file");
     let with_params = rbtrace(&[&path, "foo"]);
     let stage = rbtrace(&["-d", "bpf", &path]);
-    let own = rbtrace(&[env!("CARGO_BIN_EXE_rbtrace")]);
+    // ELF, but no object of ours.
+    let program = rbtrace(&["/bin/sh"]);
     let _ = std::fs::remove_file(&path);
     fails(&with_params, &["fixed.o takes no parameters"]);
     fails(&stage, &["fixed.o", "-d elf"]);
-    fails(&own, &["cannot use", "rbtrace"]);
+    fails(&program, &["cannot use", "/bin/sh"]);
 }
 
 #[test]

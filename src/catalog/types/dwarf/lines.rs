@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use gimli::{ColumnType, LineProgramHeader};
+use gimli::{ColumnType, LineProgramHeader, UnitType};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 
 use super::file::Slice;
@@ -37,6 +37,11 @@ pub fn address_of(info: &DebugInfo, line: &SourceLine) -> Result<u64, SourceLine
     let mut found = Found::default();
     if let Some(dwarf) = info.dwarf(0) {
         for header in headers(&dwarf) {
+            // Units of types share the lines of those that have code, without saying where they
+            // were compiled.
+            if matches!(header.type_(), UnitType::Type { .. }) {
+                continue;
+            }
             // A damaged unit has no lines.
             let _ = dwarf.unit(header).map(|unit| in_unit(&dwarf, &unit, line, &mut found));
         }
