@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
     pub plan: Arc<Plan>,
     /// By the index in the plan.
     pub maps: Vec<Arc<LoadedMap>>,
+    /// Maps that the plan does not mention: a program that is loaded again refers to them.
+    _sections: Vec<Arc<LoadedMap>>,
     /// By the index in the plan.
     pub programs: Vec<LoadedProgram>,
     /// What went less well than it could, but not wrong.
@@ -80,8 +82,8 @@ pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded,
     }
     let maps = maps::create_all(&plan, &mut elf, btf.as_ref().map(AsFd::as_fd), shared)?;
     link(&mut elf, &maps)?;
-    let all_maps = maps.by_plan;
-    let mut loaded = Loaded { plan, maps: all_maps, programs: Vec::new(), warnings, btf };
+    let maps::Created { by_plan: maps, sections: _sections, .. } = maps;
+    let mut loaded = Loaded { plan, maps, _sections, programs: Vec::new(), warnings, btf };
     for index in 0..loaded.plan.programs.len() {
         let image = image(&loaded.plan, index, &elf)?;
         let program = loaded.load_image(index, image)?;
