@@ -127,7 +127,7 @@ fn external(unit: &Unit, name: &UserExternalName, offset: i64) -> String {
         namespace::CORE => names.target(RelocTarget::Core(index)),
         namespace::OPAQUE => Some(offset.to_string()),
         namespace::INTRINSIC => {
-            ["bswap16", "bswap32", "bswap64"].get(index as usize).map(|s| (*s).to_owned())
+            ["bswap16", "bswap32", "bswap64", "unlinked", "settled"].get(index as usize).map(|s| (*s).to_owned())
         }
         _ => None,
     };
