@@ -44,6 +44,13 @@ pub enum Intrinsic {
     Bswap32 = 1,
     /// Reverses all eight bytes.
     Bswap64 = 2,
+    /// The same number, of which the verifier does not know that it is: what it learns from a
+    /// comparison of the result it does not learn of the operand, so that paths that differ in
+    /// the comparison alone are one again after it.
+    Unlinked = 3,
+    /// The same number, made here: the optimizer makes numbers where they are used, until which
+    /// all that they are made from is kept, and keeps paths apart for the verifier.
+    Settled = 4,
 }
 
 /// A compiled script before code is selected for it.

@@ -126,9 +126,9 @@ fn external(unit: &Unit, name: &UserExternalName, offset: i64) -> String {
         namespace::DATA => names.target(RelocTarget::Data(offset as u32)),
         namespace::CORE => names.target(RelocTarget::Core(index)),
         namespace::OPAQUE => Some(offset.to_string()),
-        namespace::INTRINSIC => {
-            ["bswap16", "bswap32", "bswap64"].get(index as usize).map(|s| (*s).to_owned())
-        }
+        namespace::INTRINSIC => ["bswap16", "bswap32", "bswap64", "unlinked", "settled"]
+            .get(index as usize)
+            .map(|s| (*s).to_owned()),
         _ => None,
     };
     named.unwrap_or_else(|| format!("u{}:{index}+{offset}", name.namespace))

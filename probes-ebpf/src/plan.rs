@@ -25,7 +25,7 @@ pub struct Plan {
     pub target: TargetProfile,
     /// Maps, those of the script and those that rbtrace needs itself.
     pub maps: Vec<Map>,
-    /// eBPF programs. A record and the loss map name a program by its index here.
+    /// eBPF programs. A record and the loss counters name a program by its index here.
     pub programs: Vec<Program>,
     /// Places to attach to. The attach cookie of a probe is its index here.
     pub probes: Vec<Probe>,
@@ -36,6 +36,10 @@ pub struct Plan {
     /// Variables that user space sets before the first program runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub globals: Vec<Global>,
+    /// Bytes from the start of `.bss` to the loss counters (see [`crate::record::Loss`]), if any
+    /// program can lose something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub losses: Option<u32>,
 }
 
 /// A `u64` variable in `.bss` that user space sets before the first program runs.
@@ -85,8 +89,6 @@ pub enum MapRole {
     Script,
     /// The ring buffer that carries records. At most one in a plan.
     Ring,
-    /// The loss counters: see [`crate::record::Loss`]. At most one in a plan.
-    Losses,
     /// Memory for values too large for the eBPF stack.
     Scratch,
     /// Captured stacks.

@@ -11,8 +11,9 @@ pub const ACTION_OFFSET: u32 = 0;
 /// Offset of the index of the program that sent the record, a `u32`.
 pub const PROGRAM_OFFSET: u32 = 4;
 
-/// What can be lost. The loss map is a per-CPU array with an entry for each program; an entry is
-/// a `u64` counter for each of these, in this order.
+/// What can be lost. The loss counters are an array in `.bss` with an entry for each program; an
+/// entry is a `u64` counter for each of these, in this order. All CPUs add to the same counters,
+/// atomically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Loss {
@@ -25,10 +26,10 @@ pub enum Loss {
 impl Loss {
     /// Every kind of loss, in the order of the counters.
     pub const ALL: [Loss; 2] = [Loss::RingFull, Loss::MapFull];
-    /// Bytes of an entry of the loss map.
+    /// Bytes of a program's entry.
     pub const ENTRY_SIZE: u32 = 8 * Self::ALL.len() as u32;
 
-    /// Offset of the counter in an entry of the loss map, in bytes.
+    /// Offset of the counter in a program's entry, in bytes.
     pub const fn offset(self) -> u32 {
         8 * self as u32
     }

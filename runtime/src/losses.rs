@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rbtrace_probes_ebpf::plan::{MapRole, Plan};
+use rbtrace_probes_ebpf::plan::Plan;
 use rbtrace_probes_ebpf::record::Loss;
 
 use crate::event::{Event, Lost};
@@ -18,8 +18,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// What an object's programs have lost so far.
 #[derive(Debug)]
 pub(crate) struct Losses {
-    /// Index of the loss map in the plan.
-    map: Option<usize>,
     /// By program and kind.
     counts: BTreeMap<(usize, Kind), u64>,
     last: Instant,
@@ -48,9 +46,8 @@ pub struct LossTotal {
 
 impl Losses {
     /// None yet.
-    pub fn new(plan: &Plan) -> Self {
-        let map = plan.maps.iter().position(|m| m.role == MapRole::Losses);
-        Self { map, counts: BTreeMap::new(), last: Instant::now() }
+    pub fn new() -> Self {
+        Self { counts: BTreeMap::new(), last: Instant::now() }
     }
 
     /// What was lost since the last report; nothing if that was less than a second ago, unless
@@ -61,7 +58,7 @@ impl Losses {
         }
         self.last = Instant::now();
         let mut events = Vec::new();
-        for ((program, kind), count) in self.read(loaded)? {
+        for ((program, kind), count) in Self::read(loaded)? {
             let before = self.counts.insert((program, kind), count).unwrap_or(0);
             if count > before {
                 let probe = probe_name(&loaded.plan, program);
@@ -83,16 +80,14 @@ impl Losses {
         })
     }
 
-    fn read(&self, loaded: &Loaded) -> io::Result<Vec<((usize, Kind), u64)>> {
+    fn read(loaded: &Loaded) -> io::Result<Vec<((usize, Kind), u64)>> {
         let mut counts = Vec::new();
-        if let Some(map) = self.map.and_then(|index| loaded.maps.get(index)) {
-            for entry in map.entries()? {
-                let Some(program) = entry.key.first_chunk().map(|k| u32::from_ne_bytes(*k)) else {
-                    continue;
-                };
+        if let (Some(offset), Some(variables)) = (loaded.plan.losses, loaded.variables()?) {
+            let entries = variables.get(offset as usize..).unwrap_or_default();
+            let entries = entries.chunks_exact(Loss::ENTRY_SIZE as usize);
+            for (program, entry) in entries.take(loaded.plan.programs.len()).enumerate() {
                 for loss in Loss::ALL {
-                    let sum = entry.values.iter().map(|v| counter(v, loss)).sum();
-                    counts.push(((program as usize, loss.into()), sum));
+                    counts.push(((program, loss.into()), counter(entry, loss)));
                 }
             }
         }

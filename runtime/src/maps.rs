@@ -47,6 +47,8 @@ pub(crate) struct LoadedMap {
 pub(crate) struct Created {
     /// By the index in the plan.
     pub by_plan: Vec<Arc<LoadedMap>>,
+    /// Data sections that the plan does not mention.
+    pub sections: Vec<Arc<LoadedMap>>,
     /// By symbol, with the definition that relocations need.
     pub in_elf: Vec<(String, Arc<LoadedMap>, aya_obj::Map)>,
 }
@@ -58,7 +60,7 @@ pub(crate) fn create_all(
     btf: Option<BorrowedFd<'_>>,
     shared: &[Arc<LoadedMap>],
 ) -> Result<Created, Error> {
-    let mut created = Created { by_plan: Vec::new(), in_elf: Vec::new() };
+    let mut created = Created { by_plan: Vec::new(), sections: Vec::new(), in_elf: Vec::new() };
     for map in &plan.maps {
         let definition = elf.maps.remove(&map.symbol).ok_or_else(|| {
             Error::Malformed(format!("the plan's map {} is not in the object", map.symbol))
@@ -81,7 +83,8 @@ pub(crate) fn create_all(
         }
         let plan = undeclared(&symbol, &definition);
         let loaded = Arc::new(create(plan, definition.clone(), btf)?);
-        created.in_elf.push((symbol, loaded, definition));
+        created.in_elf.push((symbol, Arc::clone(&loaded), definition));
+        created.sections.push(loaded);
     }
     Ok(created)
 }

@@ -61,7 +61,7 @@ impl Unit {
             maps: loaded.maps.clone(),
         };
         let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
-        let losses = Losses::new(&loaded.plan);
+        let losses = Losses::new();
         Ok(Self { loaded, decoder, ring, losses, attached: Vec::new() })
     }
 

@@ -37,7 +37,9 @@ pub struct Machine {
     traceable: OnceCell<Option<Vec<Function>>>,
     symbols: OnceCell<Option<KernelSymbols>>,
     kallsyms: OnceCell<Option<Vec<Function>>>,
-    /// Functions of files that were asked about.
+    /// Files that were asked about a function.
+    opened: RefCell<HashMap<String, Option<Rc<Binary>>>>,
+    /// All functions of files that were asked about a pattern.
     binaries: RefCell<HashMap<String, Option<Rc<Vec<String>>>>>,
     kernel_types: KernelTypes,
     user_types: UserTypes,
@@ -80,6 +82,12 @@ impl Machine {
 
     fn kallsyms(&self) -> Option<&[Function]> {
         self.kallsyms.get_or_init(|| self.symbols().map(kernel::of_symbols)).as_deref()
+    }
+
+    fn opened(&self, binary: &str) -> Option<Rc<Binary>> {
+        let mut opened = self.opened.borrow_mut();
+        let open = || Binary::open(Path::new(binary)).ok().map(Rc::new);
+        opened.entry(binary.to_owned()).or_insert_with(open).clone()
     }
 
     fn functions_of(&self, binary: &str) -> Option<Rc<Vec<String>>> {
@@ -150,6 +158,10 @@ impl Catalog for Machine {
     }
 
     fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>> {
+        if !glob::is_glob(pattern) {
+            let found = self.opened(binary)?.find(pattern).ok()?;
+            return Some(found.into_iter().map(|function| function.name).collect());
+        }
         let functions = self.functions_of(binary)?;
         Some(functions.iter().filter(|name| glob::matches(pattern, name)).cloned().collect())
     }

@@ -136,6 +136,7 @@ fn plan(maps: Vec<Map>, functions: &[(&str, FunctionRole<'_>, FunctionCode)]) ->
         actions: vec![],
         config: Config::default(),
         globals: vec![],
+        losses: None,
     }
 }
 

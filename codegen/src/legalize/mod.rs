@@ -13,6 +13,7 @@ use cranelift_codegen::ir::{Function, Inst, InstBuilder, Opcode, Type, Value};
 
 use crate::carrier::verify;
 use crate::error::Error;
+use crate::select::facts::Facts;
 
 /// Makes `func` a function of instructions that selection accepts, but for those that have no
 /// place in eBPF at all; selection reports these.
@@ -169,19 +170,40 @@ impl Expander<'_, '_> {
         self.pos.ins().isub(flipped, mask)
     }
 
+    /// The absolute value of a divisor and the sign that it gives a quotient, a mask; none if it
+    /// is known to be positive.
+    fn divisor(&mut self, y: Value) -> (Value, Option<Value>) {
+        match (Facts { func: self.pos.func }).signed_constant(y) {
+            Some(known) if known > 0 => (y, None),
+            Some(known) if known < 0 => {
+                let minus_one = self.constant(u64::MAX);
+                (self.constant(known.unsigned_abs()), Some(minus_one))
+            }
+            _ => {
+                let sign = self.sign_mask(y);
+                (self.negate_if(y, sign), Some(sign))
+            }
+        }
+    }
+
     fn divide_signed(&mut self) -> Value {
         let [x, y] = self.args();
-        let (x_sign, y_sign) = (self.sign_mask(x), self.sign_mask(y));
-        let (dividend, divisor) = (self.negate_if(x, x_sign), self.negate_if(y, y_sign));
+        let x_sign = self.sign_mask(x);
+        let dividend = self.negate_if(x, x_sign);
+        let (divisor, y_sign) = self.divisor(y);
         let quotient = self.pos.ins().udiv(dividend, divisor);
-        let sign = self.pos.ins().bxor(x_sign, y_sign);
+        let sign = match y_sign {
+            None => x_sign,
+            Some(y_sign) => self.pos.ins().bxor(x_sign, y_sign),
+        };
         self.negate_if(quotient, sign)
     }
 
     fn remainder_signed(&mut self) -> Value {
         let [x, y] = self.args();
-        let (x_sign, y_sign) = (self.sign_mask(x), self.sign_mask(y));
-        let (dividend, divisor) = (self.negate_if(x, x_sign), self.negate_if(y, y_sign));
+        let x_sign = self.sign_mask(x);
+        let dividend = self.negate_if(x, x_sign);
+        let (divisor, _) = self.divisor(y);
         let remainder = self.pos.ins().urem(dividend, divisor);
         self.negate_if(remainder, x_sign)
     }

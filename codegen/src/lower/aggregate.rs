@@ -1,7 +1,6 @@
 //! Aggregating maps: `count()`, `sum()`, `hist()` and the others, a value for each CPU.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::{Aggregate, Expr, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
@@ -138,7 +137,7 @@ impl FnBuilder<'_, '_, '_> {
                     small,
                     |f| Ok(f.b.ins().iadd_imm_s(number, 1)),
                     |f| {
-                        let log = f.log2(number)?;
+                        let log = f.log2(number);
                         let bits = i64::from(bits);
                         // 1 + (log - bits + 1) * 2^bits + the `bits` bits below the highest
                         let power = f.b.ins().iadd_imm_s(log, 1 - bits);
@@ -157,26 +156,22 @@ impl FnBuilder<'_, '_, '_> {
         )
     }
 
-    /// Number of the highest bit of a number that is not 0, by halving.
-    fn log2(&mut self, number: Value) -> Result<Value, Error> {
+    /// Number of the highest bit of a number from 1 to `i64::MAX`, by halving. Without branches:
+    /// six of them would be 64 paths for the verifier.
+    fn log2(&mut self, number: Value) -> Value {
         let mut rest = number;
         let mut log = self.iconst(0);
-        for shift in [32, 16, 8, 4, 2, 1] {
-            let high =
-                self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThanOrEqual, rest, 1i64 << shift);
-            let after = self.b.create_block();
-            let shifted_log = self.b.append_block_param(after, I64);
-            let shifted_rest = self.b.append_block_param(after, I64);
-            let shift_it = self.b.create_block();
-            self.b.ins().brif(high, shift_it, &[], after, &[log.into(), rest.into()]);
-            self.enter(shift_it);
-            let less = self.b.ins().ushr_imm_s(rest, shift);
-            let more = self.b.ins().iadd_imm_s(log, shift);
-            self.b.ins().jump(after, &[more.into(), less.into()]);
-            self.enter(after);
-            (log, rest) = (shifted_log, shifted_rest);
+        for power in (0..6).rev() {
+            let shift = 1 << power;
+            // The sign is set if the rest is larger.
+            let largest = self.iconst((1i64 << shift) - 1);
+            let distance = self.b.ins().isub(largest, rest);
+            let sign = self.b.ins().ushr_imm_u(distance, 63);
+            let step = self.b.ins().ishl_imm_u(sign, power);
+            rest = self.b.ins().ushr(rest, step);
+            log = self.b.ins().bor(log, step);
         }
-        Ok(log)
+        log
     }
 
     fn lhist_bucket(

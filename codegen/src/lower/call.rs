@@ -4,7 +4,8 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, UserFuncName, Value};
-use rbtrace_lang::hir::{Call, Expr, ExprKind, MapId, Type};
+use cranelift_frontend::Variable;
+use rbtrace_lang::hir::{Call, Expr, ExprKind, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 
 use super::func::{FnBuilder, signature};
@@ -95,31 +96,23 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     fn strncmp_memory(&mut self, left: &Expr, right: &Expr, len: u64) -> Result<Value, Error> {
-        let shorter = self.unit.layout(&left.ty).size().min(self.unit.layout(&right.ty).size());
-        let count = u32::try_from(len).unwrap_or(u32::MAX).min(shorter);
+        let sizes = [left, right].map(|side| self.unit.layout(&side.ty).size());
         let l = self.memory_of(left)?;
         let r = self.memory_of(right)?;
-        let done = self.b.create_block();
-        let result = self.b.append_block_param(done, I64);
-        let (zero, one) = (self.iconst(0), self.iconst(1));
-        self.repeat(count, |f, index, _| {
-            let a = f.byte_at(l, index);
-            let b = f.byte_at(r, index);
-            let matching = f.b.create_block();
-            let next = f.b.create_block();
-            let differ = f.b.ins().icmp(IntCC::NotEqual, a, b);
-            f.b.ins().brif(differ, done, &[one.into()], matching, &[]);
-            f.enter(matching);
-            f.b.ins().brif(a, next, &[], done, &[zero.into()]);
-            f.enter(next);
-            Ok(())
-        })?;
-        self.b.ins().jump(done, &[zero.into()]);
-        self.enter(done);
-        Ok(result)
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let shorter = sizes[0].min(sizes[1]);
+        let mut differences = self.differences(l, r, len.min(shorter))?;
+        if sizes[0] != sizes[1] && len > shorter {
+            let longer = if sizes[0] > shorter { l } else { r };
+            let next = self.load(longer.plus(shorter), Int { size: 1, signed: false });
+            differences = self.b.ins().bor(differences, next);
+        }
+        let differ = self.b.ins().icmp_imm_s(IntCC::NotEqual, differences, 0);
+        Ok(self.b.ins().uextend(I64, differ))
     }
 
-    /// Whether a text occurs in another: tries every start.
+    /// Whether a text occurs in another: lets its bytes pass through a window as long as the text
+    /// looked for, rather than comparing at each place, which would be many paths for the verifier.
     fn str_contains(&mut self, haystack: &Expr, needle: &Expr) -> Result<Value, Error> {
         let ExprKind::Str(text) = &needle.kind else {
             return Err(self.bug("a search for a text that is no constant"));
@@ -129,33 +122,68 @@ impl FnBuilder<'_, '_, '_> {
         if text.is_empty() {
             return Ok(self.iconst(1));
         }
-        let Some(starts) = size.checked_sub(text.len() as u32) else { return Ok(self.iconst(0)) };
+        if text.len() as u32 > size {
+            return Ok(self.iconst(0));
+        }
         let place = self.memory_of(haystack)?;
+        let wanted = window(&text);
+        let unused = (8 * wanted.len() - text.len()) as i64;
+        let zero = self.iconst(0);
+        let words: Vec<Variable> = wanted.iter().map(|_| self.b.declare_var(I64)).collect();
+        for &word in &words {
+            self.b.def_var(word, zero);
+        }
         let done = self.b.create_block();
         let result = self.b.append_block_param(done, I64);
-        let (no, yes) = (self.iconst(0), self.iconst(1));
-        self.repeat(starts + 1, |f, index, _| {
+        let (no, yes) = (zero, self.iconst(1));
+        self.repeat(size, |f, index, _| {
+            let byte = f.byte_at(place, index);
+            f.shift_in(&words, byte);
+            let differences = f.window_differences(&words, &wanted, unused);
+            let differ = f.b.create_block();
             let next = f.b.create_block();
-            for (i, &wanted) in text.iter().enumerate() {
-                let at = f.b.ins().iadd_imm_s(index, i as i64);
-                let byte = f.byte_at(place, at);
-                let matching = f.b.create_block();
-                if i == 0 {
-                    let going_on = f.b.create_block();
-                    f.b.ins().brif(byte, going_on, &[], done, &[no.into()]);
-                    f.enter(going_on);
-                }
-                let is = f.b.ins().icmp_imm_s(IntCC::Equal, byte, i64::from(wanted));
-                f.b.ins().brif(is, matching, &[], next, &[]);
-                f.enter(matching);
-            }
-            f.b.ins().jump(done, &[yes.into()]);
+            f.b.ins().brif(differences, differ, &[], done, &[yes.into()]);
+            f.enter(differ);
+            f.b.ins().brif(byte, next, &[], done, &[no.into()]);
             f.enter(next);
             Ok(())
         })?;
         self.b.ins().jump(done, &[no.into()]);
         self.enter(done);
         Ok(result)
+    }
+
+    /// Shifts a byte into the last word of a window, and the first byte of the first one out.
+    fn shift_in(&mut self, words: &[Variable], byte: Value) {
+        let mut entering = byte;
+        for &word in words.iter().rev() {
+            let old = self.b.use_var(word);
+            let rest = self.b.ins().ushr_imm_u(old, 8);
+            let top = self.b.ins().ishl_imm_u(entering, 56);
+            let new = self.b.ins().bor(rest, top);
+            self.b.def_var(word, new);
+            entering = old;
+        }
+    }
+
+    /// 0 if the words of a window are the wanted ones but for the first `unused` bytes.
+    fn window_differences(&mut self, words: &[Variable], wanted: &[u64], unused: i64) -> Value {
+        let mut differences = None;
+        for (&word, &wanted) in words.iter().zip(wanted) {
+            let mut word = self.b.use_var(word);
+            let mut wanted = wanted;
+            if differences.is_none() && unused > 0 {
+                word = self.b.ins().ushr_imm_u(word, 8 * unused);
+                wanted >>= 8 * unused;
+            }
+            let wanted = self.iconst(wanted as i64);
+            let difference = self.b.ins().bxor(word, wanted);
+            differences = Some(match differences {
+                None => difference,
+                Some(so_far) => self.b.ins().bor(so_far, difference),
+            });
+        }
+        differences.unwrap_or_else(|| self.iconst(0))
     }
 
     fn bswap(&mut self, value: &Expr, ty: &Type) -> Result<Value, Error> {
@@ -170,6 +198,14 @@ impl FnBuilder<'_, '_, '_> {
         let swapped = self.call(namespace::INTRINSIC, intrinsic as u32, &[operand]);
         Ok(self.fit(swapped, int))
     }
+}
+
+/// A text as the last bytes of so many little-endian words.
+fn window(text: &[u8]) -> Vec<u64> {
+    let mut bytes = vec![0; text.len().next_multiple_of(8) - text.len()];
+    bytes.extend_from_slice(text);
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| u64::from_le_bytes(*word)).collect()
 }
 
 /// `fn(map, key, value, counter: &mut u64) -> 0` that adds one to the counter.

@@ -7,6 +7,7 @@ use rbtrace_probes_ebpf::helpers;
 
 use super::func::{FnBuilder, Storage};
 use super::mem::Place;
+use crate::clif::{Intrinsic, namespace};
 use crate::error::Error;
 
 impl FnBuilder<'_, '_, '_> {
@@ -38,13 +39,13 @@ impl FnBuilder<'_, '_, '_> {
             ExprKind::Unary { op, operand } => self.unary(*op, operand, &e.ty),
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right, &e.ty),
             ExprKind::Same { negated, left, right } => {
-                let same = self.same(left, right)?;
-                Ok(if *negated { self.b.ins().bxor_imm_s(same, 1) } else { same })
+                let same = self.same_or_not(*negated, left, right)?;
+                Ok(self.settled(same))
             }
             ExprKind::ProbeIs(probes) => self.probe_is(probes),
             ExprKind::Logic { .. } => self.truth(e),
             ExprKind::Ternary { cond, then, otherwise } => {
-                let cond = self.condition(cond)?;
+                let cond = self.forgetting(false, |f| f.condition(cond))?;
                 self.choose(cond, |f| f.scalar(then), |f| f.scalar(otherwise))
             }
             ExprKind::Cast(operand) => self.cast(operand, &e.ty),
@@ -100,6 +101,7 @@ impl FnBuilder<'_, '_, '_> {
                 let value = self.condition(operand)?;
                 Ok(self.b.ins().icmp_imm_s(IntCC::Equal, value, 0))
             }
+            ExprKind::Same { negated, left, right } => self.same_or_not(*negated, left, right),
             ExprKind::Cast(operand) if e.ty == Type::Bool && operand.ty.is_scalar() => {
                 self.condition_or_scalar(operand)
             }
@@ -150,7 +152,7 @@ impl FnBuilder<'_, '_, '_> {
         let no = self.b.create_block();
         let after = self.b.create_block();
         let result = self.b.append_block_param(after, cranelift_codegen::ir::types::I64);
-        self.branch(e, yes, no)?;
+        self.forgetting(true, |f| f.branch(e, yes, no))?;
         for (block, value) in [(yes, 1), (no, 0)] {
             self.enter(block);
             let value = self.iconst(value);
@@ -278,11 +280,39 @@ impl FnBuilder<'_, '_, '_> {
 
     fn compare(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Result<Value, Error> {
         let signed = self.int_of(&left.ty)?.signed;
-        let l = self.scalar(left)?;
-        let r = self.scalar(right)?;
+        let l = self.compared(left)?;
+        let r = self.compared(right)?;
         let code = super::ops::condition_code(op, signed)
             .ok_or_else(|| self.bug("a comparison by an operator that does not compare"))?;
         Ok(self.b.ins().icmp(code, l, r))
+    }
+
+    fn same_or_not(&mut self, negated: bool, left: &Expr, right: &Expr) -> Result<Value, Error> {
+        let same = self.same(left, right)?;
+        Ok(if negated { self.b.ins().bxor_imm_s(same, 1) } else { same })
+    }
+
+    /// A value that is made here, not where it is used.
+    pub(super) fn settled(&mut self, value: Value) -> Value {
+        self.call(namespace::INTRINSIC, Intrinsic::Settled as u32, &[value])
+    }
+
+    /// Runs `body`; says whether comparisons in it are forgotten by the verifier after it. Those
+    /// of statements must not be: they may bound what a loop runs to.
+    pub(super) fn forgetting<T>(&mut self, forgets: bool, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.forgets, forgets);
+        let result = body(self);
+        self.forgets = before;
+        result
+    }
+
+    /// An operand of a comparison.
+    pub(super) fn compared(&mut self, e: &Expr) -> Result<Value, Error> {
+        let value = self.scalar(e)?;
+        if !self.forgets || !is_variable(e) {
+            return Ok(value);
+        }
+        Ok(self.call(namespace::INTRINSIC, Intrinsic::Unlinked as u32, &[value]))
     }
 
     fn call_scalar(&mut self, call: &Call, ty: &Type) -> Result<Value, Error> {
@@ -290,5 +320,14 @@ impl FnBuilder<'_, '_, '_> {
             Call::Mark(operand) | Call::Strftime(operand) => self.scalar(operand),
             _ => self.function_scalar(call, ty),
         }
+    }
+}
+
+/// Whether a value lives on after this use of it.
+fn is_variable(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Local(_) => true,
+        ExprKind::Cast(operand) => is_variable(operand),
+        _ => false,
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct FnBuilder<'f, 'u, 'p> {
     pub(super) uses_cookie: bool,
     /// Variables shared with callbacks, where the block has any.
     pub(super) shared: Option<Shared>,
+    /// What comparisons find out of variables is of no use to the verifier after them.
+    pub(super) forgets: bool,
     /// The function is a callback: it answers whether to go on, not the program's result.
     pub(super) is_callback: bool,
     /// Place of the script that instructions belong to.
@@ -116,6 +118,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             memory: Memory::program(),
             uses_cookie: false,
             shared: None,
+            forgets: false,
             is_callback: false,
             place: block.span,
             helpers: HashMap::new(),

@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value};
 use rbtrace_lang::hir::{self, BinaryOp, Expr, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::record::Loss;
@@ -10,7 +10,6 @@ use rbtrace_probes_ebpf::record::Loss;
 use super::func::FnBuilder;
 use super::mem::Place;
 use super::memory::Tail;
-use super::unit::OwnMap;
 use crate::error::Error;
 
 /// `BPF_ANY` of linux/bpf.h: make the entry or change it.
@@ -80,21 +79,14 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         self.b.ins().icmp_imm_s(IntCC::Equal, status32, status)
     }
 
-    /// Adds one to a loss counter of this program.
+    /// Adds one to a loss counter of this program. Atomically, rather than for each CPU: that
+    /// takes no lookup, and losses are rare.
     pub(super) fn count_loss(&mut self, loss: Loss) -> Result<(), Error> {
-        let map = self.unit.own_map(OwnMap::Losses);
-        let key = self.temp_bytes(4)?;
-        let index = self.iconst(i64::from(self.index));
-        self.store(key, 4, index);
-        let (map, key) = (self.map_ref(map), self.address(key));
-        let counters = self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key]);
-        self.when(counters, |f| {
-            let place = Place::pointer(counters).plus(loss.offset());
-            let old = f.load(place, hir::Int::U64);
-            let new = f.b.ins().iadd_imm_s(old, 1);
-            f.store(place, 8, new);
-            Ok(())
-        })
+        let offset = self.unit.loss_counter(self.index, loss);
+        let counter = self.bss(offset);
+        let one = self.iconst(1);
+        self.b.ins().atomic_rmw(I64, MemFlagsData::new(), AtomicRmwOp::Add, counter, one);
+        Ok(())
     }
 
     /// Pointer to the value of an entry that is read, or 0, which user space is told where it wants

@@ -240,6 +240,14 @@ impl FnBuilder<'_, '_, '_> {
         }
     }
 
+    /// The place so many bytes further on. The constant part of its distance stays one, so that
+    /// many places in one piece of memory share an address.
+    pub(super) fn indexed(&mut self, place: Place, bytes: Value) -> Place {
+        let (base, _) = self.based(place);
+        let pointer = self.b.ins().iadd(base, bytes);
+        Place { base: Base::Pointer(pointer), offset: place.offset }
+    }
+
     fn based(&mut self, place: Place) -> (Value, i32) {
         match place.base {
             Base::Slot(slot) => (self.b.ins().stack_addr(I64, slot, 0), place.offset as i32),

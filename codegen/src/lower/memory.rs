@@ -94,7 +94,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.put_call(call, &e.ty, to, tail)
             }
             ExprKind::Ternary { cond, then, otherwise } => {
-                let cond = self.condition(cond)?;
+                let cond = self.forgetting(true, |f| f.condition(cond))?;
                 self.either(cond, |f| f.put(then, to, tail), |f| f.put(otherwise, to, tail))
             }
             ExprKind::Block { stmts, value } => {
@@ -386,9 +386,8 @@ impl FnBuilder<'_, '_, '_> {
         place: Place,
         index: cranelift_codegen::ir::Value,
     ) -> cranelift_codegen::ir::Value {
-        let start = self.address(place);
-        let address = self.b.ins().iadd(start, index);
-        self.load(Place::pointer(address), Int { size: 1, signed: false })
+        let byte = self.indexed(place, index);
+        self.load(byte, Int { size: 1, signed: false })
     }
 }
 

@@ -61,9 +61,15 @@ impl FnBuilder<'_, '_, '_> {
         ty: &Type,
     ) -> Result<Value, Error> {
         let int = self.int_of(&left.ty)?;
+        let result = self.int_of(ty)?;
+        if op.is_comparison() {
+            let l = self.forgetting(true, |f| f.compared(left))?;
+            let r = self.forgetting(true, |f| f.compared(right))?;
+            let is = self.apply(op, l, r, int, result)?;
+            return Ok(self.settled(is));
+        }
         let l = self.scalar(left)?;
         let r = self.right_operand(op, right)?;
-        let result = self.int_of(ty)?;
         let value = self.apply(op, l, r, int, result)?;
         Ok(self.divided(op, right, r, value))
     }

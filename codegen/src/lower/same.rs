@@ -9,6 +9,9 @@ use super::func::FnBuilder;
 use super::mem::{Place, chunks};
 use crate::error::Error;
 
+/// Comparisons of up to this many bytes are written out.
+const WRITTEN_OUT: u32 = 128;
+
 impl FnBuilder<'_, '_, '_> {
     /// 1 if two values of one kind are the same, else 0.
     pub(super) fn same(&mut self, left: &Expr, right: &Expr) -> Result<Value, Error> {
@@ -26,7 +29,8 @@ impl FnBuilder<'_, '_, '_> {
     fn same_places(&mut self, l: Place, lt: &Type, r: Place, rt: &Type) -> Result<Value, Error> {
         match (lt, rt) {
             (Type::Str { size: a }, Type::Str { size: b }) => {
-                self.same_strings(l, r, *a.min(b), i64::from(*a.max(b)))
+                let (shorter, longer) = if a <= b { (l, r) } else { (r, l) };
+                self.same_strings(shorter, longer, *a.min(b), *a.max(b))
             }
             (Type::Tuple(members), Type::Tuple(others)) => {
                 let mut all = self.iconst(1);
@@ -47,23 +51,66 @@ impl FnBuilder<'_, '_, '_> {
             }
             _ => {
                 let size = self.unit.layout(lt).size();
-                Ok(self.same_bytes(l, r, size))
+                let differences = self.differences(l, r, size)?;
+                Ok(self.is_zero(differences))
             }
         }
     }
 
-    /// Compares bytes without branches.
-    fn same_bytes(&mut self, l: Place, r: Place, size: u32) -> Value {
+    /// 1 if the value is 0, else 0.
+    fn is_zero(&mut self, value: Value) -> Value {
+        let is = self.b.ins().icmp_imm_s(IntCC::Equal, value, 0);
+        self.b.ins().uextend(I64, is)
+    }
+
+    /// 0 if `size` bytes at two places are the same. Without a branch on any of them: each would
+    /// be a path of its own for the verifier.
+    pub(super) fn differences(&mut self, l: Place, r: Place, size: u32) -> Result<Value, Error> {
         let mut differences = self.iconst(0);
-        for (at, chunk) in chunks([l.offset, r.offset], size) {
+        let mut done = 0;
+        if size > WRITTEN_OUT {
+            let width = 1 << (l.offset | r.offset).trailing_zeros().min(3);
+            let words = size / width;
+            differences = self.word_differences(l, r, words, width)?;
+            done = words * width;
+        }
+        let (l, r) = (l.plus(done), r.plus(done));
+        for (at, chunk) in chunks([l.offset, r.offset], size - done) {
             let int = Int { size: chunk as u8, signed: false };
             let a = self.load(l.plus(at), int);
             let b = self.load(r.plus(at), int);
             let difference = self.b.ins().bxor(a, b);
             differences = self.b.ins().bor(differences, difference);
         }
-        let is = self.b.ins().icmp_imm_s(IntCC::Equal, differences, 0);
-        self.b.ins().uextend(I64, is)
+        Ok(differences)
+    }
+
+    /// As [`FnBuilder::differences`], of words of `width` bytes, by a loop.
+    fn word_differences(
+        &mut self,
+        l: Place,
+        r: Place,
+        words: u32,
+        width: u32,
+    ) -> Result<Value, Error> {
+        let differences = self.b.declare_var(I64);
+        let none = self.iconst(0);
+        self.b.def_var(differences, none);
+        self.repeat(words, |f, index, _| {
+            let at = f.b.ins().imul_imm_s(index, i64::from(width));
+            let int = Int { size: width as u8, signed: false };
+            let mut word = |place| {
+                let word = f.indexed(place, at);
+                f.load(word, int)
+            };
+            let (a, b) = (word(l), word(r));
+            let difference = f.b.ins().bxor(a, b);
+            let so_far = f.b.use_var(differences);
+            let all = f.b.ins().bor(so_far, difference);
+            f.b.def_var(differences, all);
+            Ok(())
+        })?;
+        Ok(self.b.use_var(differences))
     }
 
     /// Compares a string with a constant: the text and its NUL, if the string has room for one.
@@ -107,8 +154,7 @@ impl FnBuilder<'_, '_, '_> {
             at += width;
         }
         let Some(differences) = differences else { return Ok(self.iconst(1)) };
-        let is = self.b.ins().icmp_imm_s(IntCC::Equal, differences, 0);
-        Ok(self.b.ins().uextend(I64, is))
+        Ok(self.is_zero(differences))
     }
 
     /// Loads the widest aligned word at `at` that ends within `size` bytes and is no wider than
@@ -124,35 +170,20 @@ impl FnBuilder<'_, '_, '_> {
         (self.load(place.plus(at), int), width)
     }
 
-    /// Compares two strings byte by byte up to their NUL or the end of the shorter one; equal
-    /// then only if no longer one goes on.
+    /// Compares two strings, which are padded with zeros: their common bytes, and that the longer
+    /// one ends with them. A cut text equals another cut at its length.
     fn same_strings(
         &mut self,
-        l: Place,
-        r: Place,
-        shorter: u32,
-        longer: i64,
+        shorter: Place,
+        longer: Place,
+        size: u32,
+        longer_size: u32,
     ) -> Result<Value, Error> {
-        let done = self.b.create_block();
-        let result = self.b.append_block_param(done, I64);
-        let (no, yes) = (self.iconst(0), self.iconst(1));
-        self.repeat(shorter, |f, index, _| {
-            let a = f.byte_at(l, index);
-            let b = f.byte_at(r, index);
-            let matching = f.b.create_block();
-            let next = f.b.create_block();
-            let differ = f.b.ins().icmp(IntCC::NotEqual, a, b);
-            f.b.ins().brif(differ, done, &[no.into()], matching, &[]);
-            f.enter(matching);
-            let ended = f.b.ins().icmp_imm_s(IntCC::Equal, a, 0);
-            f.b.ins().brif(ended, done, &[yes.into()], next, &[]);
-            f.enter(next);
-            Ok(())
-        })?;
-        // Both are full to the end of the shorter: a cut text equals another cut at its length.
-        let end = if i64::from(shorter) == longer { yes } else { no };
-        self.b.ins().jump(done, &[end.into()]);
-        self.enter(done);
-        Ok(result)
+        let mut differences = self.differences(shorter, longer, size)?;
+        if size < longer_size {
+            let next = self.load(longer.plus(size), Int { size: 1, signed: false });
+            differences = self.b.ins().bor(differences, next);
+        }
+        Ok(self.is_zero(differences))
     }
 }

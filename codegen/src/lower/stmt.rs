@@ -13,6 +13,10 @@ const PROGRAM_LIMIT: usize = 1_000_000;
 impl FnBuilder<'_, '_, '_> {
     /// Lowers statements in a row; temporaries of each are given back after it.
     pub(super) fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), Error> {
+        self.forgetting(false, |f| f.all_of(stmts))
+    }
+
+    fn all_of(&mut self, stmts: &[Stmt]) -> Result<(), Error> {
         for stmt in stmts {
             if self.b.func.dfg.num_insts() > PROGRAM_LIMIT {
                 return Err(Error::ProgramLimit { limit: PROGRAM_LIMIT });

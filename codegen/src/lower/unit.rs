@@ -42,8 +42,6 @@ const OWN_PREFIX: &str = "rbtrace_";
 pub(super) enum OwnMap {
     /// Ring buffer.
     Ring,
-    /// Loss counters.
-    Losses,
     /// Memory for large values.
     Scratch,
     /// Captured stacks.
@@ -96,6 +94,7 @@ impl<'a> UnitBuilder<'a> {
             actions: Vec::new(),
             config: program.config.clone(),
             globals: Vec::new(),
+            losses: None,
         };
         let mut this = Self {
             program,
@@ -213,9 +212,6 @@ impl<'a> UnitBuilder<'a> {
         if let Some(&scratch) = self.own_maps.get(&OwnMap::Scratch) {
             self.unit.plan.maps[scratch as usize].max_entries = programs.max(1);
         }
-        if let Some(&losses) = self.own_maps.get(&OwnMap::Losses) {
-            self.unit.plan.maps[losses as usize].max_entries = programs.max(1);
-        }
         self.unit.functions.sort_by_key(|f| match f.role {
             Role::Program(index) => index,
             Role::Subprogram => u32::MAX,
@@ -246,14 +242,6 @@ impl<'a> UnitBuilder<'a> {
             OwnMap::Ring => {
                 ("rbtrace_ring", MapRole::Ring, MapKind::RingBuf, Type::Void, Type::Void, RING_MIN)
             }
-            OwnMap::Losses => (
-                "rbtrace_losses",
-                MapRole::Losses,
-                MapKind::PerCpuArray,
-                u32_type,
-                u64s(Loss::ENTRY_SIZE / 8),
-                1,
-            ),
             OwnMap::Scratch => {
                 ("rbtrace_scratch", MapRole::Scratch, MapKind::PerCpuArray, u32_type, u64s(1), 1)
             }
@@ -364,6 +352,14 @@ impl<'a> UnitBuilder<'a> {
             self.unit.plan.globals.push(Global { value, offset });
         }
         offset
+    }
+
+    /// Place in `.bss` of a program's counter of losses of this kind.
+    pub(super) fn loss_counter(&mut self, program: u32, loss: Loss) -> u32 {
+        let programs = self.program.blocks.len() as u32;
+        let (offset, _) = self.bss("losses", programs * Loss::ENTRY_SIZE);
+        self.unit.plan.losses = Some(offset);
+        offset + program * Loss::ENTRY_SIZE + loss.offset()
     }
 
     /// Place in `.bss` of `size` zero bytes that nobody writes.

@@ -8,7 +8,7 @@ use super::width_of;
 use crate::bpf::op::Width;
 
 /// A test whether some bit of a mask is set, which takes no masked value in a register.
-pub(super) struct BitTest {
+pub(crate) struct BitTest {
     pub value: Value,
     pub mask: i32,
     pub width: Width,

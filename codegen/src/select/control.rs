@@ -4,8 +4,8 @@ use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Inst as IrInst, InstructionData, Value};
 
 use super::{Selected, Selector, Unsupported, swap_bits, width_of};
-use crate::bpf::op::Cond;
-use crate::clif::namespace;
+use crate::bpf::op::{AluOp, Cond, Width};
+use crate::clif::{Intrinsic, namespace};
 use crate::vcode::{BlockId, CallTarget, Compare, Inst, Operand, Origin, Reg};
 
 /// Registers that carry arguments.
@@ -123,6 +123,28 @@ impl Selector<'_> {
         Ok(())
     }
 
+    fn intrinsic(&mut self, inst: IrInst, index: u32, x: Value) -> Selected {
+        const UNLINKED: u32 = Intrinsic::Unlinked as u32;
+        const SETTLED: u32 = Intrinsic::Settled as u32;
+        let width = Width::W64;
+        match index {
+            UNLINKED => {
+                let (lhs, dst) = (self.value(x), self.result(inst));
+                // The verifier forgets where a number is from at all operations but an addition.
+                self.emit(Inst::Alu { op: AluOp::Or, width, dst, lhs, rhs: Operand::Imm(0) });
+            }
+            SETTLED => {
+                let (src, dst) = (Operand::Reg(self.value(x)), self.result(inst));
+                self.emit(Inst::Mov { width, dst, src });
+            }
+            _ => {
+                let bits = swap_bits(index).ok_or(Unsupported)?;
+                self.swap(inst, x, bits);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn call(&mut self, inst: IrInst) -> Selected {
         let dfg = &self.facts.func.dfg;
         let InstructionData::Call { func_ref, .. } = dfg.insts[inst] else {
@@ -135,10 +157,9 @@ impl Selector<'_> {
             namespace::FUNCTION => CallTarget::Function(name.index),
             namespace::KFUNC => CallTarget::Kfunc(name.index),
             namespace::INTRINSIC => {
-                let bits = swap_bits(name.index).ok_or(Unsupported)?;
                 let x = self.single(inst)?;
                 if self.used.contains(*results.first().ok_or(Unsupported)?) {
-                    self.swap(inst, x, bits);
+                    self.intrinsic(inst, name.index, x)?;
                 }
                 return Ok(());
             }

@@ -14,7 +14,7 @@ const DEPTH: u32 = 8;
 
 /// Looks values of one function up.
 #[derive(Clone, Copy)]
-pub(super) struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     pub func: &'a Function,
 }
 

@@ -7,7 +7,7 @@
 mod arith;
 mod bits;
 mod control;
-mod facts;
+pub(crate) mod facts;
 mod memory;
 mod table;
 

@@ -102,6 +102,9 @@ fn find(
                 format!("there is no kernel function `{name}`{place} to probe"),
             )
             .note("it may be inlined, excluded from tracing, or of another kernel version");
+            if !point.told {
+                return Err(Failure::Missing(error));
+            }
             let all = cx.catalog.kernel_functions(module, "*").unwrap_or_default();
             Err(Failure::Missing(did_you_mean(error, name, all.iter().map(String::as_str))))
         }

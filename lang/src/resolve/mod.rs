@@ -178,8 +178,9 @@ impl Resolver<'_> {
     }
 
     fn attach_point(&mut self, point: &Point, settings: &Settings, into: &mut Vec<Attachment>) {
+        let told = !point.kind_is_pattern() && settings.run.missing_probes != MissingProbes::Ignore;
         for kind in self.kinds(point) {
-            let spelled = Point { kind: kind.spec().name.to_owned(), ..point.clone() };
+            let spelled = Point { kind: kind.spec().name.to_owned(), told, ..point.clone() };
             match self.expand(kind, &spelled) {
                 Ok(probes) => into.extend(probes.into_iter().map(|probe| Attachment {
                     kind,

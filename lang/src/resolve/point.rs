@@ -17,6 +17,8 @@ pub struct Point {
     pub parts: Vec<Part>,
     /// All of it.
     pub span: Span,
+    /// Whether it is told if the machine has no such thing: looking for near names takes time.
+    pub told: bool,
 }
 
 /// A part of an attach point.
@@ -44,6 +46,7 @@ impl Point {
             kind_span: kind.span,
             parts: parts.collect(),
             span: written.span,
+            told: true,
         })
     }
 

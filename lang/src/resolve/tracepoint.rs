@@ -37,6 +37,10 @@ pub(super) fn expand(point: &Point, cx: &Context<'_>) -> Expansion {
 
 /// An error that names the nearest: of the category if there is such a one, else of all.
 fn unknown(category: &str, name: &str, point: &Point, cx: &Context<'_>) -> Diagnostic {
+    if !point.told {
+        let what = format!("there is no tracepoint `{category}:{name}`");
+        return Diagnostic::error("unknown-tracepoint", point.span, what);
+    }
     let siblings = cx.catalog.tracepoints(category, "*").unwrap_or_default();
     if !siblings.is_empty() {
         let error = Diagnostic::error(

@@ -163,6 +163,9 @@ fn unknown(binary: &str, name: &str, point: &Point, index: usize, cx: &Context<'
         point.part_span(index),
         format!("there is no function `{name}` in {binary}"),
     );
+    if !point.told {
+        return error;
+    }
     let all = cx.catalog.user_functions(binary, "*").unwrap_or_default();
     if all.is_empty() {
         return error.note("the file has no symbols; its functions can be probed by address");

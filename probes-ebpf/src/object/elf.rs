@@ -9,6 +9,7 @@ use object::{
 
 use super::ReadError;
 use crate::plan::{MapRole, Plan};
+use crate::record::Loss;
 
 /// A little-endian 64-bit ELF file.
 pub type File<'a> = ElfFile64<'a, LittleEndian>;
@@ -237,6 +238,10 @@ pub fn check_plan(file: &File<'_>, plan: &Plan) -> Result<(), ReadError> {
     let variables = file.section_by_name(".bss").map_or(0, |s| s.size());
     if plan.globals.iter().any(|g| u64::from(g.offset) + 8 > variables) {
         return Err(missing("a variable".into()));
+    }
+    let counters = plan.programs.len() as u64 * u64::from(Loss::ENTRY_SIZE);
+    if plan.losses.is_some_and(|offset| u64::from(offset) + counters > variables) {
+        return Err(missing("the loss counters".into()));
     }
     Ok(())
 }

@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
     pub plan: Arc<Plan>,
     /// By the index in the plan.
     pub maps: Vec<Arc<LoadedMap>>,
+    /// Maps that the plan does not mention: a program that is loaded again refers to them.
+    sections: Vec<Arc<LoadedMap>>,
     /// By the index in the plan.
     pub programs: Vec<LoadedProgram>,
     /// What went less well than it could, but not wrong.
@@ -80,8 +82,8 @@ pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded,
     }
     let maps = maps::create_all(&plan, &mut elf, btf.as_ref().map(AsFd::as_fd), shared)?;
     link(&mut elf, &maps)?;
-    let all_maps = maps.by_plan;
-    let mut loaded = Loaded { plan, maps: all_maps, programs: Vec::new(), warnings, btf };
+    let maps::Created { by_plan: maps, sections, .. } = maps;
+    let mut loaded = Loaded { plan, maps, sections, programs: Vec::new(), warnings, btf };
     for index in 0..loaded.plan.programs.len() {
         let image = image(&loaded.plan, index, &elf)?;
         let program = loaded.load_image(index, image)?;
@@ -106,7 +108,7 @@ fn error_chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Section of the plan's globals.
+/// Section of the programs' variables.
 const GLOBALS: &str = ".bss";
 
 fn set_globals(plan: &Plan, elf: &mut aya_obj::Object) -> Result<(), Error> {
@@ -225,6 +227,14 @@ pub(crate) fn kernel_name(name: &str) -> CString {
 }
 
 impl Loaded {
+    /// Contents of the section that the programs' variables are in, if there is one.
+    pub fn variables(&self) -> std::io::Result<Option<Vec<u8>>> {
+        let Some(map) = self.sections.iter().find(|m| m.plan.symbol == GLOBALS) else {
+            return Ok(None);
+        };
+        Ok(map.lookup(&0u32.to_ne_bytes())?.and_then(|values| values.into_iter().next()))
+    }
+
     fn load_image(&self, index: usize, image: Image) -> Result<LoadedProgram, Error> {
         let attach_type = self.multi_attach_type(index);
         if let Some(attach_type) = attach_type

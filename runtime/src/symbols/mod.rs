@@ -10,7 +10,8 @@ pub(crate) mod symbolizer;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use object::elf::PF_X;
+use object::elf::{PF_X, STT_FUNC, STT_GNU_IFUNC, gnu_hash};
+use object::read::elf::Sym as _;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind};
 
 use crate::error::{Error, nearest};
@@ -96,6 +97,18 @@ impl Binary {
 
     /// The function with this name.
     pub fn function(&self, name: &str) -> Result<Function, Error> {
+        self.find(name)?.ok_or_else(|| self.unknown(name))
+    }
+
+    /// The function with this name, if there is one: looked up by the hash table of what the file
+    /// exports, else searched for in its symbol tables.
+    pub fn find(&self, name: &str) -> Result<Option<Function>, Error> {
+        let file = self.parse()?;
+        match exported(&file, name) {
+            Some(None) if file.symbols().next().is_none() => return Ok(None),
+            Some(Some(found)) => return Ok(Some(found)),
+            _ => {}
+        }
         let mut found = None;
         self.visit(|n, address, size| {
             if n == name {
@@ -103,7 +116,7 @@ impl Binary {
             }
             found.is_none()
         })?;
-        found.ok_or_else(|| self.unknown(name))
+        Ok(found)
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -154,6 +167,28 @@ impl Binary {
         let code = self.data.get(start as usize..end as usize).unwrap_or_default();
         Ok(instructions::begins_at(code, offset as usize))
     }
+}
+
+/// The exported function with this name by the file's hash table (`DT_GNU_HASH`); `None` if it has
+/// no such table.
+fn exported(file: &object::File<'_>, name: &str) -> Option<Option<Function>> {
+    let object::File::Elf64(elf) = file else { return None };
+    let (endian, data, sections) = (elf.endian(), elf.data(), elf.elf_section_table());
+    let (table, link) = sections.gnu_hash(endian, data).ok()??;
+    let symbols = sections.symbol_table_by_index(endian, data, link).ok()?;
+    let versions = sections.versions(endian, data).ok()?.unwrap_or_default();
+    let hash = gnu_hash(name.as_bytes());
+    let found = table.find(endian, name.as_bytes(), hash, None, &symbols, &versions);
+    Some(
+        found
+            .map(|(_, symbol)| symbol)
+            .filter(|symbol| matches!(symbol.st_type(), STT_FUNC | STT_GNU_IFUNC))
+            .map(|symbol| Function {
+                name: name.to_owned(),
+                address: symbol.st_value(endian),
+                size: symbol.st_size(endian),
+            }),
+    )
 }
 
 fn bad(path: &Path, reason: &str) -> Error {

@@ -134,5 +134,9 @@ fn kernel_without(ctx: &Ctx) -> Result<()> {
     let out = ctx.script("kprobe:do_sys_openat2 { @ = count(); }").finish()?.exited(1)?;
     out.complains("kprobe")?;
     // A tracepoint that serves.
-    out.complains("tracepoint:syscalls:sys_enter_openat")
+    out.complains("tracepoint:syscalls:sys_enter_openat")?;
+    // Programs for several probes are loaded twice there; the second time, too, all maps are.
+    let script = "kprobe:vfs_read, kprobe:vfs_write { @[tid] = hist(1); }";
+    let out = ctx.script(script).finish()?.exited(1)?;
+    out.complains("this kernel has no kprobes")
 }
