@@ -53,6 +53,8 @@ pub struct Global {
 pub enum GlobalValue {
     /// `CLOCK_BOOTTIME` when the run begins, in nanoseconds.
     StartTime,
+    /// What `CLOCK_TAI` is ahead of `CLOCK_BOOTTIME`, in nanoseconds.
+    TaiOffset,
     /// Number of CPUs that the kernel can have.
     PossibleCpus,
 }
@@ -87,7 +89,8 @@ pub enum MapRole {
     Ring,
     /// The loss counters: see [`crate::record::Loss`]. At most one in a plan.
     Losses,
-    /// Memory for values too large for the eBPF stack.
+    /// Memory for values too large for the eBPF stack. In a map that is not per CPU,
+    /// `max_entries` counts the entries of one CPU: user space makes as many for each.
     Scratch,
     /// Captured stacks.
     Stacks,

@@ -79,8 +79,6 @@ pub enum Type {
         /// Glob over hierarchies; empty for all.
         filter: String,
     },
-    /// An errno value (`u64`) that prints as strerror(3) has it.
-    Errno,
     /// An index into [`crate::plan::Plan::probes`] (`u64`); prints as that probe's full name.
     Probe,
     /// As [`Type::Probe`], printing the name of the function that the probe is on.
@@ -261,7 +259,6 @@ impl Type {
             | Type::Username
             | Type::Timestamp { .. }
             | Type::CgroupPath { .. }
-            | Type::Errno
             | Type::Probe
             | Type::Func
             | Type::Count

@@ -90,7 +90,6 @@ impl Builder {
             Type::Username => self.alias("username_t", false),
             Type::Timestamp { .. } => self.alias("timestamp_t", false),
             Type::CgroupPath { .. } => self.alias("cgroup_path_t", false),
-            Type::Errno => self.alias("errno_t", false),
             Type::Probe => self.alias("probe_t", false),
             Type::Func => self.alias("func_t", false),
             Type::Count => self.alias("count_t", false),

@@ -114,9 +114,17 @@ pub(super) struct TempMark {
 impl FnBuilder<'_, '_, '_> {
     /// Looks up the program's entry of the scratch map; without one the program ends.
     pub(super) fn look_up_scratch(&mut self) -> Result<(), Error> {
-        let map = self.unit.own_map(OwnMap::Scratch);
+        let scratch = self.unit.scratch;
+        let map = self.unit.own_map(scratch);
         let key = self.temp_bytes(4)?;
-        let index = self.iconst(i64::from(self.index));
+        let mut index = self.iconst(i64::from(self.index));
+        if scratch == OwnMap::LargeScratch {
+            // An entry for each program, CPU by CPU.
+            let programs = self.unit.program.blocks.len() as i64;
+            let cpu = self.helper(helpers::GET_SMP_PROCESSOR_ID, &[]);
+            let first = self.b.ins().imul_imm_s(cpu, programs);
+            index = self.b.ins().iadd(first, index);
+        }
         self.store(key, 4, index);
         let (map, key) = (self.map_ref(map), self.address(key));
         let entry = self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key]);

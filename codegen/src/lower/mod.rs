@@ -16,8 +16,10 @@ mod mem;
 mod memory;
 mod ops;
 mod same;
+mod search;
 mod stack;
 mod stmt;
+mod text;
 mod types;
 mod unit;
 

@@ -26,7 +26,8 @@ impl FnBuilder<'_, '_, '_> {
     fn same_places(&mut self, l: Place, lt: &Type, r: Place, rt: &Type) -> Result<Value, Error> {
         match (lt, rt) {
             (Type::Str { size: a }, Type::Str { size: b }) => {
-                self.same_strings(l, r, *a.min(b), i64::from(*a.max(b)))
+                // Both full to the end of the shorter: a cut text equals another cut there.
+                self.same_text(l, r, *a.min(b), a == b)
             }
             (Type::Tuple(members), Type::Tuple(others)) => {
                 let mut all = self.iconst(1);
@@ -122,37 +123,5 @@ impl FnBuilder<'_, '_, '_> {
         }
         let int = Int { size: width as u8, signed: false };
         (self.load(place.plus(at), int), width)
-    }
-
-    /// Compares two strings byte by byte up to their NUL or the end of the shorter one; equal
-    /// then only if no longer one goes on.
-    fn same_strings(
-        &mut self,
-        l: Place,
-        r: Place,
-        shorter: u32,
-        longer: i64,
-    ) -> Result<Value, Error> {
-        let done = self.b.create_block();
-        let result = self.b.append_block_param(done, I64);
-        let (no, yes) = (self.iconst(0), self.iconst(1));
-        self.repeat(shorter, |f, index, _| {
-            let a = f.byte_at(l, index);
-            let b = f.byte_at(r, index);
-            let matching = f.b.create_block();
-            let next = f.b.create_block();
-            let differ = f.b.ins().icmp(IntCC::NotEqual, a, b);
-            f.b.ins().brif(differ, done, &[no.into()], matching, &[]);
-            f.enter(matching);
-            let ended = f.b.ins().icmp_imm_s(IntCC::Equal, a, 0);
-            f.b.ins().brif(ended, done, &[yes.into()], next, &[]);
-            f.enter(next);
-            Ok(())
-        })?;
-        // Both are full to the end of the shorter: a cut text equals another cut at its length.
-        let end = if i64::from(shorter) == longer { yes } else { no };
-        self.b.ins().jump(done, &[end.into()]);
-        self.enter(done);
-        Ok(result)
     }
 }

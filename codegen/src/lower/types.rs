@@ -61,7 +61,6 @@ impl Layouts<'_> {
                 plan::Type::Timestamp { format: format.clone(), clock: *clock, utc: false }
             }
             Type::CgroupPath { filter } => plan::Type::CgroupPath { filter: filter.clone() },
-            Type::Errno => plan::Type::Errno,
             Type::Probe => plan::Type::Probe,
             Type::Func => plan::Type::Func,
             Type::Aggregate(a) => aggregate(a),

@@ -68,7 +68,6 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
         Type::Username => "username_t".into(),
         Type::Timestamp { .. } => "timestamp".into(),
         Type::CgroupPath { .. } => "cgroup_path".into(),
-        Type::Errno => "errno".into(),
         Type::Probe => "probe".into(),
         Type::Func => "func".into(),
         Type::Aggregate(aggregate) => aggregate_name(aggregate),
@@ -212,6 +211,7 @@ impl<'a> Dump<'a> {
             Action::Errorf { format, args, warning } => {
                 self.formatted(if *warning { "warnf" } else { "errorf" }, format, args)
             }
+            Action::Debugf { format, args } => self.formatted("debugf", format, args),
             Action::Cat { format, args } => self.formatted("cat", format, args),
             Action::System { format, args } => self.formatted("system", format, args),
             Action::PrintValue(value) => {

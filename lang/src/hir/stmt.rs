@@ -159,6 +159,13 @@ pub enum Action {
         /// The separator.
         separator: String,
     },
+    /// `debugf(fmt, ...)`: printed by the kernel, no record.
+    Debugf {
+        /// The format, which the kernel reads.
+        format: String,
+        /// At most three.
+        args: Vec<Expr>,
+    },
     /// `cat(fmt, ...)`
     Cat {
         /// Format of the path.

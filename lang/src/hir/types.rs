@@ -69,8 +69,6 @@ pub enum Type {
         /// Glob over hierarchies.
         filter: String,
     },
-    /// An errno that prints as text.
-    Errno,
     /// The number of a probe; prints as its name.
     Probe,
     /// The number of a probe; prints as its function.
@@ -228,7 +226,6 @@ impl Type {
                 | Type::Username
                 | Type::Timestamp { .. }
                 | Type::CgroupPath { .. }
-                | Type::Errno
                 | Type::Probe
                 | Type::Func
         )

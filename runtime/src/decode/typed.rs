@@ -1,6 +1,5 @@
 //! Bytes of a type to values.
 
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
@@ -91,7 +90,6 @@ impl<'a> Typed<'a> {
                 self.timestamp(u64_at(bytes, 0)?, format, *clock, *utc)
             }
             Type::CgroupPath { filter } => self.cgroup(u64_at(bytes, 0)?, filter),
-            Type::Errno => errno(u64_at(bytes, 0)?),
             Type::Probe => self.probe(u64_at(bytes, 0)?, |probe| probe.name.clone())?,
             Type::Func => self.probe(u64_at(bytes, 0)?, function)?,
             Type::Count
@@ -223,15 +221,6 @@ fn inet(bytes: &[u8]) -> Result<Value, DecodeError> {
         AF_INET6 => Some(Ipv6Addr::from(array::<16>(address)).into()),
         _ => None,
     }))
-}
-
-/// As strerror(3); the kernel's negative values count as positive ones.
-fn errno(number: u64) -> Value {
-    let code = i32::try_from(number.cast_signed().unsigned_abs()).unwrap_or(i32::MAX);
-    let text = io::Error::from_raw_os_error(code).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let name = if text.starts_with("Unknown error") { "Unknown error" } else { text };
-    Value::Named { number, name: name.into() }
 }
 
 /// Name of the function that a probe is on; the probe's own name if it is on none.

@@ -4,7 +4,9 @@
 mod convert;
 mod maps;
 mod output;
+mod process;
 mod stack;
+mod symbols;
 mod text;
 mod time;
 
@@ -43,15 +45,20 @@ pub(super) struct CallSite<'e> {
 /// Most arguments of a function that takes a format.
 const MOST_ARGS: usize = 128;
 
-const TABLES: &[&[Function]] =
-    &[convert::TABLE, maps::TABLE, output::TABLE, stack::TABLE, text::TABLE, time::TABLE];
+const TABLES: &[&[Function]] = &[
+    convert::TABLE,
+    maps::TABLE,
+    output::TABLE,
+    process::TABLE,
+    stack::TABLE,
+    symbols::TABLE,
+    text::TABLE,
+    time::TABLE,
+];
 
 /// Functions of bpftrace that are not built yet.
 const UNSUPPORTED: &[&str] = &[
-    "cgroupid",
     "container_of",
-    "debugf",
-    "fail",
     "getopt",
     "is_array",
     "is_integer",
@@ -62,26 +69,11 @@ const UNSUPPORTED: &[&str] = &[
     "kfunc_allowed",
     "kfunc_exist",
     "memcmp",
-    "override",
-    "path",
-    "percpu_kaddr",
-    "pton",
-    "signal",
-    "signal_name",
-    "signal_thread",
     "skboutput",
     "skb_output",
-    "socket_cookie",
     "static_assert",
-    "str_concat",
-    "strcap",
-    "strstr",
-    "syscall_name",
-    "tseries",
-    "uaddr",
     "unwatch",
     "watchpoint",
-    "write_user",
 ];
 
 fn find(name: &str) -> Option<&'static Function> {

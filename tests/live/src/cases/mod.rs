@@ -3,6 +3,7 @@
 mod badinput;
 mod core;
 mod elf;
+mod functions;
 mod generated;
 mod kprobe;
 mod lifecycle;
@@ -24,6 +25,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         core::TESTS,
         maps::TESTS,
         numbers::TESTS,
+        functions::TESTS,
         generated::TESTS,
         uprobe::TESTS,
         tracepoint::TESTS,
