@@ -106,7 +106,7 @@ impl Builder {
             Type::Stats { signed } => {
                 self.layout("stats_t", &[("total", Word::of(*signed)), ("count", Word::U64)])
             }
-            Type::Hist { .. } | Type::Lhist { .. } => {
+            Type::Hist { .. } | Type::Lhist { .. } | Type::Tseries { .. } => {
                 let bucket = self.sized_int(8, false);
                 self.array(bucket, ty.size() / 8)
             }
@@ -208,7 +208,12 @@ impl Word {
 fn is_array(ty: &Type) -> bool {
     matches!(
         ty,
-        Type::Array { .. } | Type::Str { .. } | Type::Mac | Type::Hist { .. } | Type::Lhist { .. }
+        Type::Array { .. }
+            | Type::Str { .. }
+            | Type::Mac
+            | Type::Hist { .. }
+            | Type::Lhist { .. }
+            | Type::Tseries { .. }
     )
 }
 

@@ -17,6 +17,7 @@ mod memory;
 mod ops;
 mod same;
 mod search;
+mod series;
 mod stack;
 mod stmt;
 mod text;

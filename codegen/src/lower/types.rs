@@ -114,6 +114,9 @@ fn aggregate(a: &Aggregate) -> plan::Type {
         Aggregate::Avg { signed } => plan::Type::Avg { signed },
         Aggregate::Stats { signed } => plan::Type::Stats { signed },
         Aggregate::Hist { bits } => plan::Type::Hist { bits },
+        Aggregate::Tseries { interval, intervals, how, signed } => {
+            plan::Type::Tseries { interval, intervals, how, signed }
+        }
         Aggregate::Lhist { min, max, step } => plan::Type::Lhist { min, max, step },
     }
 }

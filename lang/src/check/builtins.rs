@@ -76,7 +76,14 @@ const TABLE: &[Builtin] = &[
     Builtin {
         name: "probetype",
         here: anywhere,
-        make: |cx, span| Ok(text(cx.at.spec().name.into(), span)),
+        make: |cx, span| {
+            let spec = cx.at.spec();
+            let name = match spec.kind {
+                ProbeKind::Begin | ProbeKind::End => "special",
+                _ => spec.name,
+            };
+            Ok(text(name.into(), span))
+        },
     },
     Builtin {
         name: "curtask",

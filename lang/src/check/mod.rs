@@ -34,6 +34,7 @@ mod instance;
 mod maps;
 mod ops;
 mod scopes;
+mod series;
 mod stmt;
 mod types;
 mod value;

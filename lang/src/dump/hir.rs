@@ -96,6 +96,10 @@ fn aggregate_name(aggregate: &Aggregate) -> String {
         Aggregate::Stats { signed } => of("stats", signed),
         Aggregate::Hist { bits: 0 } => "hist()".into(),
         Aggregate::Hist { bits } => format!("hist({bits})"),
+        Aggregate::Tseries { interval, intervals, how, signed } => {
+            let how = format!("{how:?}").to_lowercase();
+            of(&format!("tseries {interval}ns x {intervals} {how}"), signed)
+        }
         Aggregate::Lhist { min, max, step } => format!("lhist({min}, {max}, {step})"),
     }
 }
@@ -170,7 +174,7 @@ impl<'a> Dump<'a> {
                 let line = format!("{entry} {}= {}", op.symbol(), self.expr(value));
                 self.line(line);
             }
-            StmtKind::Aggregate { map, key, value } => {
+            StmtKind::Aggregate { map, key, value, .. } => {
                 let entry = self.entry(*map, key.as_ref());
                 let value = value.as_ref().map(|v| self.expr(v)).unwrap_or_default();
                 self.line(format!("{entry} <- {value}").trim_end());

@@ -54,6 +54,8 @@ pub enum StmtKind {
         key: Option<Expr>,
         /// The number, `int64` or `uint64` by signedness; absent for `count()`.
         value: Option<Expr>,
+        /// When: nanoseconds of `CLOCK_TAI`, `uint64`. Only for `tseries()`.
+        time: Option<Expr>,
     },
     /// Two ways.
     If {

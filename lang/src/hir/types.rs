@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rbtrace_probes_ebpf::types::{Clock, StackMode};
+use rbtrace_probes_ebpf::types::{Clock, SeriesHow, StackMode};
 
 use super::{EnumId, RecordId};
 
@@ -153,6 +153,17 @@ pub enum Aggregate {
         max: i64,
         /// Width of a bucket, above 0.
         step: i64,
+    },
+    /// `tseries(n, interval, intervals, how)`
+    Tseries {
+        /// Nanoseconds of an interval, above 0.
+        interval: u64,
+        /// Number of intervals, above 0.
+        intervals: u32,
+        /// What becomes of several numbers in an interval.
+        how: SeriesHow,
+        /// The numbers are signed.
+        signed: bool,
     },
 }
 

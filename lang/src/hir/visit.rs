@@ -51,7 +51,9 @@ pub fn operands(stmt: &Stmt) -> Vec<&Expr> {
         StmtKind::MapSet { key, value, .. } | StmtKind::MapModify { key, value, .. } => {
             key.iter().chain([value]).collect()
         }
-        StmtKind::Aggregate { key, value, .. } => key.iter().chain(value).collect(),
+        StmtKind::Aggregate { key, value, time, .. } => {
+            key.iter().chain(value).chain(time).collect()
+        }
         StmtKind::If { cond, .. } | StmtKind::While { cond, .. } => vec![cond],
         StmtKind::ForRange { start, end, .. } => vec![start, end],
         StmtKind::Return(value) => value.iter().collect(),

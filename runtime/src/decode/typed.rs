@@ -8,7 +8,7 @@ use rbtrace_probes_ebpf::types::Stack as StackType;
 use rbtrace_probes_ebpf::types::{Clock, Field, Record, RecordKind, StackMode, Type, stack_frames};
 
 use super::read::{array, slice, u32_at, u64_at, unsigned};
-use super::{DecodeError, Decoder, merge};
+use super::{DecodeError, Decoder, merge, series};
 use crate::format::sign_extend;
 use crate::resolve::RawFrame;
 use crate::time;
@@ -92,6 +92,7 @@ impl<'a> Typed<'a> {
             Type::CgroupPath { filter } => self.cgroup(u64_at(bytes, 0)?, filter),
             Type::Probe => self.probe(u64_at(bytes, 0)?, |probe| probe.name.clone())?,
             Type::Func => self.probe(u64_at(bytes, 0)?, function)?,
+            Type::Tseries { .. } => series::value(self.decoder, ty, &[bytes], None)?,
             Type::Count
             | Type::Sum { .. }
             | Type::Min { .. }

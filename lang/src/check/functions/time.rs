@@ -48,8 +48,8 @@ fn nsecs(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
                 "monotonic" => Clock::Monotonic,
                 "tai" => Clock::Tai,
                 "sw_tai" => {
-                    let kind = ExprKind::Builtin(Builtin::SwTai);
-                    return Ok(Value::new(kind, Type::U64, call.span));
+                    let time = checker.series_time(call.span)?;
+                    return Ok(Value::from(time));
                 }
                 _ => {
                     let error = Diagnostic::error(

@@ -308,6 +308,14 @@ assigned; to use it after that block, declare it before.
     let $x; if (pid) { $x = 1; } print($x);         # right",
     },
     Code {
+        name: "unknown-aggregation",
+        text: "\
+The fourth argument of `tseries` says what becomes of several numbers in one interval: `avg`, `max`,
+`min` or `sum`. Without it the last number stays.
+
+    @t = tseries(arg2, 1s, 60, \"max\");",
+    },
+    Code {
         name: "unknown-cgroup",
         text: "\
 `cgroupid` asks for the id of the cgroup at a path when the script is compiled. Only directories of
