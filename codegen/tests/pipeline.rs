@@ -50,7 +50,7 @@ fn a_packet_counter_is_as_short_as_clangs() {
         span: Span::default(),
     };
     let count = Stmt {
-        kind: StmtKind::Aggregate { map: MapId(0), key: None, value: None },
+        kind: StmtKind::Aggregate { map: MapId(0), key: None, value: None, time: None },
         span: Span::default(),
     };
     let target = plan::Target::Xdp { interface: "lo".into(), mode: None };

@@ -41,6 +41,8 @@ helpers! {
     MAP_DELETE_ELEM = 3, "map_delete_elem", 2, 3 . 19, false;
     /// Nanoseconds since boot, suspend not counted.
     KTIME_GET_NS = 5, "ktime_get_ns", 0, 4 . 1, false;
+    /// Prints to the trace pipe.
+    TRACE_PRINTK = 6, "trace_printk", 5, 4 . 1, true;
     /// A pseudo-random `u32`.
     GET_PRANDOM_U32 = 7, "get_prandom_u32", 0, 4 . 1, false;
     /// Number of the current CPU.
@@ -57,12 +59,20 @@ helpers! {
     GET_STACKID = 27, "get_stackid", 3, 4 . 6, true;
     /// Pointer to the current `struct task_struct`.
     GET_CURRENT_TASK = 35, "get_current_task", 0, 4 . 8, true;
+    /// Number of the current NUMA node.
+    GET_NUMA_NODE_ID = 42, "get_numa_node_id", 0, 4 . 10, false;
+    /// A number that stays with a socket as long as it lives.
+    GET_SOCKET_COOKIE = 46, "get_socket_cookie", 1, 5 . 12, true;
+    /// Makes a function return at once with this value.
+    OVERRIDE_RETURN = 58, "override_return", 2, 4 . 16, true;
     /// Writes memory of the current process.
     PROBE_WRITE_USER = 36, "probe_write_user", 3, 4 . 8, true;
     /// Captures a stack into memory.
     GET_STACK = 67, "get_stack", 4, 4 . 18, true;
     /// Id of the current process's cgroup (version 2).
     GET_CURRENT_CGROUP_ID = 80, "get_current_cgroup_id", 0, 4 . 18, true;
+    /// Sends a signal to the current process.
+    SEND_SIGNAL = 109, "send_signal", 1, 5 . 3, true;
     /// Copies user memory.
     PROBE_READ_USER = 112, "probe_read_user", 3, 5 . 5, true;
     /// Copies kernel memory.
@@ -71,6 +81,10 @@ helpers! {
     PROBE_READ_USER_STR = 114, "probe_read_user_str", 3, 5 . 5, true;
     /// Copies a NUL-terminated string of kernel memory; returns its length with the NUL.
     PROBE_READ_KERNEL_STR = 115, "probe_read_kernel_str", 3, 5 . 5, true;
+    /// Sends a signal to the current thread.
+    SEND_SIGNAL_THREAD = 117, "send_signal_thread", 1, 5 . 5, true;
+    /// Ticks of the kernel's timer since boot.
+    JIFFIES64 = 118, "jiffies64", 0, 5 . 5, false;
     /// Nanoseconds since boot, suspend counted.
     KTIME_GET_BOOT_NS = 125, "ktime_get_boot_ns", 0, 5 . 8, false;
     /// Copies a record into a ring buffer.

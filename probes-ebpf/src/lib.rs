@@ -8,6 +8,7 @@ pub mod btf;
 pub mod format;
 pub mod helpers;
 pub mod kinds;
+pub mod names;
 pub mod object;
 pub mod plan;
 pub mod profile;

@@ -57,6 +57,8 @@ pub struct Global {
 pub enum GlobalValue {
     /// `CLOCK_BOOTTIME` when the run begins, in nanoseconds.
     StartTime,
+    /// What `CLOCK_TAI` is ahead of `CLOCK_BOOTTIME`, in nanoseconds.
+    TaiOffset,
     /// Number of CPUs that the kernel can have.
     PossibleCpus,
 }
@@ -89,7 +91,8 @@ pub enum MapRole {
     Script,
     /// The ring buffer that carries records. At most one in a plan.
     Ring,
-    /// Memory for values too large for the eBPF stack.
+    /// Memory for values too large for the eBPF stack. In a map that is not per CPU,
+    /// `max_entries` counts the entries of one CPU: user space makes as many for each.
     Scratch,
     /// Captured stacks.
     Stacks,

@@ -85,8 +85,6 @@ pub enum Type {
         /// Glob over hierarchies; empty for all.
         filter: String,
     },
-    /// An errno value (`u64`) that prints as strerror(3) has it.
-    Errno,
     /// An index into [`crate::plan::Plan::probes`] (`u64`); prints as that probe's full name.
     Probe,
     /// As [`Type::Probe`], printing the name of the function that the probe is on.
@@ -133,9 +131,41 @@ pub enum Type {
         /// Width of a regular bucket; above 0.
         step: i64,
     },
+    /// A time series: per-CPU buckets of `u64` value, `u64` meta and `u64` epoch, `intervals` of
+    /// them. An epoch is `CLOCK_TAI` in units of the interval; 0: the bucket was never used. It
+    /// lies in the bucket of its remainder by `intervals`.
+    Tseries {
+        /// Length of an interval in nanoseconds; above 0.
+        interval: u64,
+        /// Number of intervals; above 0.
+        intervals: u32,
+        /// What becomes of several values in an interval.
+        how: SeriesHow,
+        /// Two's complement when set.
+        signed: bool,
+    },
     /// Nothing: the value of a call that returns none.
     Void,
 }
+
+/// What becomes of several values in one interval of a [`Type::Tseries`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeriesHow {
+    /// The last one stays; `meta` is its time.
+    Last,
+    /// Their sum and, in `meta`, their number.
+    Avg,
+    /// The largest; `meta` is 1.
+    Max,
+    /// The smallest; `meta` is 1.
+    Min,
+    /// Their sum.
+    Sum,
+}
+
+/// Bytes of a bucket of a [`Type::Tseries`].
+pub const SERIES_BUCKET: u32 = 24;
 
 /// A struct, union or tuple with its layout.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -261,13 +291,13 @@ impl Type {
             Type::Lhist { min, max, step } => {
                 u32::try_from(lhist_buckets(*min, *max, *step) * 8).unwrap_or(u32::MAX)
             }
+            Type::Tseries { intervals, .. } => intervals.saturating_mul(SERIES_BUCKET),
             Type::Void => 0,
             Type::Ptr
             | Type::KSym
             | Type::Username
             | Type::Timestamp { .. }
             | Type::CgroupPath { .. }
-            | Type::Errno
             | Type::Probe
             | Type::Func
             | Type::Count
@@ -299,6 +329,7 @@ impl Type {
                 | Type::Stats { .. }
                 | Type::Hist { .. }
                 | Type::Lhist { .. }
+                | Type::Tseries { .. }
         )
     }
 }

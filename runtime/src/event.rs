@@ -139,6 +139,8 @@ pub enum MapKind {
     Stats,
     /// `hist` or `lhist`.
     Hist,
+    /// `tseries`.
+    Series,
 }
 
 /// The contents of a map.

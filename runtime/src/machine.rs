@@ -177,6 +177,8 @@ impl Resolve for UnitResolve {
             .filter_map(|(name, root)| Some((name, cgroup_path(&root, id)?)))
             .collect();
         found.sort_by_key(|(name, _)| (name != UNIFIED, name.clone()));
+        // A hierarchy may be mounted at several places.
+        found.dedup();
         found
     }
 

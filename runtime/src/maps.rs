@@ -134,6 +134,10 @@ fn create(
         let page = u32::try_from(rustix::param::page_size()).unwrap_or(4096);
         definition.set_max_entries(ring_size(definition.max_entries(), page));
     }
+    if plan.role == MapRole::Scratch && plan.kind == MapKind::Array {
+        let each = definition.max_entries();
+        definition.set_max_entries(each.saturating_mul(features::possible_cpus()));
+    }
     let allocates = features::kernel_version() >= ALLOCATOR_SINCE;
     if plan.role == MapRole::Stacks && !allocates {
         definition.set_max_entries(definition.max_entries().min(MOST_STACKS));

@@ -454,7 +454,16 @@ fn system(command: &[u8], sink: &mut dyn Sink) -> Result<(), Error> {
         .stderr(Stdio::inherit())
         .output();
     match run {
-        Ok(done) => output(sink.event(&Event::System(done.stdout))),
+        Ok(done) => {
+            if done.status.success() || !done.stdout.is_empty() {
+                output(sink.event(&Event::System(done.stdout)))?;
+            }
+            match (done.status.code(), done.status.success()) {
+                (_, true) => Ok(()),
+                (Some(code), _) => complain(sink, format!("command exited with code {code}")),
+                (None, _) => complain(sink, "command was ended by a signal".into()),
+            }
+        }
         Err(e) => complain(sink, format!("cannot run '{}': {e}", command.display())),
     }
 }

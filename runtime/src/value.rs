@@ -66,6 +66,8 @@ pub enum Value {
     Stats(Stats),
     /// The result of `hist` or `lhist`.
     Hist(Histogram),
+    /// The result of `tseries`.
+    Series(Series),
 }
 
 /// Text of any encoding.
@@ -175,6 +177,30 @@ pub struct Bucket {
     pub high: Option<i128>,
     /// How many values.
     pub count: u64,
+}
+
+/// The result of `tseries`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Nanoseconds between two points; 0 if there is only one.
+    pub interval: u64,
+    /// The numbers are signed.
+    pub signed: bool,
+    /// The intervals, without gaps, in ascending order.
+    pub points: Vec<Point>,
+}
+
+/// An interval of a [`Series`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// When it begins, in the local time zone: hours, minutes and seconds.
+    pub clock: String,
+    /// When it begins, with the date, in UTC.
+    pub date: String,
+    /// Nanoseconds of the second.
+    pub fraction: u32,
+    /// Its number; absent if nothing was recorded.
+    pub value: Option<i128>,
 }
 
 impl Value {

@@ -6,6 +6,7 @@ pub mod format;
 pub mod glob;
 mod imports;
 mod kernel;
+mod symbols;
 pub mod types;
 
 use std::cell::{OnceCell, RefCell};
@@ -16,7 +17,7 @@ use std::rc::Rc;
 
 use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
-use rbtrace_lang::catalog::{Catalog, DebugInfo, TracepointFormat, TypeSource};
+use rbtrace_lang::catalog::{Catalog, DebugInfo, TracepointFormat, TypeSource, UserSymbol};
 use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
@@ -187,7 +188,20 @@ impl Catalog for Machine {
     }
 
     fn kernel_symbol(&self, name: &str) -> Option<u64> {
-        self.symbols()?.find(name).map(|symbol| symbol.address).filter(|address| *address != 0)
+        self.symbols()?.address(name).filter(|address| *address != 0)
+    }
+
+    fn user_symbol(&self, binary: &str, name: &str) -> Option<UserSymbol> {
+        symbols::find(Path::new(binary), name)
+    }
+
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
+        const CGROUP2: i64 = 0x6367_7270;
+        let mounted = rustix::fs::statfs(path).ok()?;
+        // The id is the number of the directory (kernfs, fs/kernfs/mount.c).
+        let directory = rustix::fs::stat(path).ok()?;
+        (mounted.f_type as i64 == CGROUP2).then_some(directory.st_ino)
     }
 
     fn pid(&self) -> Option<u32> {

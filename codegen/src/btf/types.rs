@@ -90,7 +90,6 @@ impl Builder {
             Type::Username => self.alias("username_t", false),
             Type::Timestamp { .. } => self.alias("timestamp_t", false),
             Type::CgroupPath { .. } => self.alias("cgroup_path_t", false),
-            Type::Errno => self.alias("errno_t", false),
             Type::Probe => self.alias("probe_t", false),
             Type::Func => self.alias("func_t", false),
             Type::Count => self.alias("count_t", false),
@@ -107,7 +106,7 @@ impl Builder {
             Type::Stats { signed } => {
                 self.layout("stats_t", &[("total", Word::of(*signed)), ("count", Word::U64)])
             }
-            Type::Hist { .. } | Type::Lhist { .. } => {
+            Type::Hist { .. } | Type::Lhist { .. } | Type::Tseries { .. } => {
                 let bucket = self.sized_int(8, false);
                 self.array(bucket, ty.size() / 8)
             }
@@ -209,7 +208,12 @@ impl Word {
 fn is_array(ty: &Type) -> bool {
     matches!(
         ty,
-        Type::Array { .. } | Type::Str { .. } | Type::Mac | Type::Hist { .. } | Type::Lhist { .. }
+        Type::Array { .. }
+            | Type::Str { .. }
+            | Type::Mac
+            | Type::Hist { .. }
+            | Type::Lhist { .. }
+            | Type::Tseries { .. }
     )
 }
 

@@ -44,6 +44,7 @@ impl FnBuilder<'_, '_, '_> {
                     warning: *warning,
                 })
             }
+            Action::Debugf { format, args } => self.trace(format, args),
             Action::Cat { format, args } => {
                 self.send(args, |args| P::Cat { format: format.clone(), args })
             }
@@ -76,6 +77,27 @@ impl FnBuilder<'_, '_, '_> {
             Action::Time(format) => self.send(&[], |_| P::Time { format: format.clone() }),
             Action::Join { list, separator } => self.join_strings(list, separator),
         }
+    }
+
+    /// `debugf()`: text is handed over by its address.
+    fn trace(&mut self, format: &str, args: &[Expr]) -> Result<(), Error> {
+        let mut bytes = format.as_bytes().to_vec();
+        bytes.push(0);
+        let text = self.unit.bytes(&bytes);
+        let mut values = vec![self.rodata(text), self.iconst(bytes.len() as i64)];
+        for arg in args {
+            values.push(if arg.ty.is_scalar() {
+                self.scalar(arg)?
+            } else {
+                let place = self.memory_of(arg)?;
+                self.address(place)
+            });
+        }
+        while values.len() < usize::from(helpers::TRACE_PRINTK.params) {
+            values.push(self.iconst(0));
+        }
+        self.helper(helpers::TRACE_PRINTK, &values);
+        Ok(())
     }
 
     fn send_one(

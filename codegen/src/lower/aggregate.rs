@@ -22,6 +22,7 @@ impl FnBuilder<'_, '_, '_> {
         map: MapId,
         key: Option<&Expr>,
         value: Option<&Expr>,
+        time: Option<&Expr>,
     ) -> Result<(), Error> {
         let Type::Aggregate(aggregate) = &self.map_type(map)?.value else {
             return Err(self.bug("an aggregation into a plain map"));
@@ -30,9 +31,15 @@ impl FnBuilder<'_, '_, '_> {
             Some(value) => self.scalar(value)?,
             None => self.iconst(1),
         };
+        let time = time.map(|time| self.scalar(time)).transpose()?;
         let key = self.key(map, key)?;
         let entry = self.entry(map, key)?;
-        self.when(entry, |f| f.add(aggregate, Place::pointer(entry), number))
+        self.when(entry, |f| match (aggregate, time) {
+            (Aggregate::Tseries { .. }, Some(time)) => {
+                f.add_at(aggregate, Place::pointer(entry), number, time)
+            }
+            _ => f.add(aggregate, Place::pointer(entry), number),
+        })
     }
 
     /// Pointer to this CPU's value of an entry, which is made if it is not there; 0 if the map
@@ -82,18 +89,19 @@ impl FnBuilder<'_, '_, '_> {
                 let bucket = self.lhist_bucket(number, min, max, step, buckets)?;
                 self.increase_bucket(at, bucket, buckets)?;
             }
+            Aggregate::Tseries { .. } => return Err(self.bug("a time series without a time")),
         }
         Ok(())
     }
 
-    fn increase(&mut self, at: Place, by: Value) {
+    pub(super) fn increase(&mut self, at: Place, by: Value) {
         let old = self.load(at, Int::U64);
         let new = self.b.ins().iadd(old, by);
         self.store(at, 8, new);
     }
 
     /// Keeps `number` if it is the first or beats what is kept.
-    fn extreme(&mut self, at: Place, number: Value, beats: IntCC) -> Result<(), Error> {
+    pub(super) fn extreme(&mut self, at: Place, number: Value, beats: IntCC) -> Result<(), Error> {
         let set = self.load(at.plus(8), Int::U64);
         let first = self.b.ins().icmp_imm_s(IntCC::Equal, set, 0);
         let kept = self.load(at, Int::U64);
@@ -272,17 +280,17 @@ impl FnBuilder<'_, '_, '_> {
                 self.increase(total, sum);
                 Ok(())
             }
-            Aggregate::Hist { .. } | Aggregate::Lhist { .. } => {
+            Aggregate::Hist { .. } | Aggregate::Lhist { .. } | Aggregate::Tseries { .. } => {
                 Err(self.bug("a histogram as an integer"))
             }
         }
     }
 }
 
-fn smaller(signed: bool) -> IntCC {
+pub(super) fn smaller(signed: bool) -> IntCC {
     if signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan }
 }
 
-fn larger(signed: bool) -> IntCC {
+pub(super) fn larger(signed: bool) -> IntCC {
     if signed { IntCC::SignedGreaterThan } else { IntCC::UnsignedGreaterThan }
 }

@@ -23,6 +23,13 @@ impl FnBuilder<'_, '_, '_> {
             Builtin::Nsecs(Clock::Monotonic) => self.helper(helpers::KTIME_GET_NS, &[]),
             Builtin::Nsecs(Clock::Tai) => self.helper(helpers::KTIME_GET_TAI_NS, &[]),
             Builtin::Nsecs(_) => self.helper(helpers::KTIME_GET_BOOT_NS, &[]),
+            Builtin::SwTai => {
+                let now = self.helper(helpers::KTIME_GET_BOOT_NS, &[]);
+                let offset = self.global(GlobalValue::TaiOffset);
+                self.b.ins().iadd(now, offset)
+            }
+            Builtin::Jiffies => self.helper(helpers::JIFFIES64, &[]),
+            Builtin::NumaNode => self.helper(helpers::GET_NUMA_NODE_ID, &[]),
             Builtin::Elapsed => {
                 let now = self.helper(helpers::KTIME_GET_BOOT_NS, &[]);
                 let start = self.global(GlobalValue::StartTime);

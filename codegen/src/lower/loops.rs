@@ -36,6 +36,8 @@ const INLINE_ROUNDS: i64 = 64;
 #[derive(Clone)]
 pub(super) struct Shared {
     place: Place,
+    /// Bytes of it on the stack.
+    end: u32,
     /// Where the variables are.
     variables: Vec<(LocalId, Where)>,
 }
@@ -74,7 +76,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         self.zero(place, end)?;
         let ctx = self.ctx;
         self.store(place.plus(CONTEXT), 8, ctx);
-        self.use_shared(Shared { place, variables });
+        self.use_shared(Shared { place, end, variables });
         Ok(())
     }
 
@@ -100,6 +102,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         body: &[Stmt],
     ) -> Result<(), Error> {
         let callback = self.callback(4, body, |f, params| f.bind_entry(local, map, params))?;
+        self.forget_shared()?;
         let map_ref = self.map_ref(map.0);
         let function = self.function_address(callback, 4);
         let context = self.shared_address()?;
@@ -173,6 +176,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
         let any = self.b.ins().icmp(less, first, last);
         self.when(any, |f| {
+            f.forget_shared()?;
             let rounds = f.b.ins().isub(last, first);
             let function = f.function_address(callback, 2);
             let context = f.shared_address()?;
@@ -281,6 +285,26 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             }
             None => Err(self.bug("a callback of a block that shares nothing")),
         }
+    }
+
+    /// Makes the verifier forget what it knows of shared variables on the stack. It walks a
+    /// callback again as long as that changes a number it knows, so that one which is counted up
+    /// from a constant and compared afterwards would be followed through every value.
+    fn forget_shared(&mut self) -> Result<(), Error> {
+        let Some(Shared { place, end, .. }) = self.shared else { return Ok(()) };
+        if end <= VARIABLES {
+            return Ok(());
+        }
+        let zeros = self.unit.zeros(8);
+        let zeros = self.bss(zeros);
+        let unknown = self.load(Place::pointer(zeros), Int::U64);
+        for offset in (VARIABLES..end).step_by(8) {
+            let word = place.plus(offset);
+            let value = self.load(word, Int::U64);
+            let value = self.b.ins().iadd(value, unknown);
+            self.store(word, 8, value);
+        }
+        Ok(())
     }
 
     /// In a callback: ends the loop and tells the program to end with this result.

@@ -66,8 +66,8 @@ pub(super) struct Memory {
     stack_used: u32,
     free: Vec<(u32, StackSlot)>,
     live: Vec<(u32, StackSlot)>,
-    /// Where a callback counts for this function.
-    counter: Option<Place>,
+    /// What callbacks without a context get for one.
+    no_context: Option<Place>,
 }
 
 impl Memory {
@@ -91,7 +91,7 @@ impl Memory {
             stack_used: 0,
             free: Vec::new(),
             live: Vec::new(),
-            counter: None,
+            no_context: None,
         }
     }
 
@@ -117,9 +117,17 @@ pub(super) struct TempMark {
 impl FnBuilder<'_, '_, '_> {
     /// Looks up the program's entry of the scratch map; without one the program ends.
     pub(super) fn look_up_scratch(&mut self) -> Result<(), Error> {
-        let map = self.unit.own_map(OwnMap::Scratch);
+        let scratch = self.unit.scratch;
+        let map = self.unit.own_map(scratch);
         let key = self.temp_bytes(4)?;
-        let index = self.iconst(i64::from(self.index));
+        let mut index = self.iconst(i64::from(self.index));
+        if scratch == OwnMap::LargeScratch {
+            // An entry for each program, CPU by CPU.
+            let programs = self.unit.program.blocks.len() as i64;
+            let cpu = self.helper(helpers::GET_SMP_PROCESSOR_ID, &[]);
+            let first = self.b.ins().imul_imm_s(cpu, programs);
+            index = self.b.ins().iadd(first, index);
+        }
         self.store(key, 4, index);
         let (map, key) = (self.map_ref(map), self.address(key));
         let entry = self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key]);
@@ -162,15 +170,14 @@ impl FnBuilder<'_, '_, '_> {
         Place { base: Base::Slot(self.b.create_sized_stack_slot(data)), offset: 0 }
     }
 
-    /// Eight bytes that a callback counts in, on the stack: the verifier takes no other memory for
-    /// a callback's context. One place serves the whole function, since counting has ended before
-    /// anything else is done.
-    pub(super) fn counter(&mut self) -> Place {
-        if let Some(place) = self.memory.counter {
+    /// The context of callbacks that need none: a place on the stack, since the verifier takes no
+    /// other memory for it.
+    pub(super) fn no_context(&mut self) -> Place {
+        if let Some(place) = self.memory.no_context {
             return place;
         }
         let place = self.shared_memory(8);
-        self.memory.counter = Some(place);
+        self.memory.no_context = Some(place);
         place
     }
 

@@ -111,7 +111,7 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// Clears a place of this size if the tail is to become zero; says how the tail is then.
-    fn prepare(&mut self, to: Place, size: u32, tail: Tail) -> Result<Tail, Error> {
+    pub(super) fn prepare(&mut self, to: Place, size: u32, tail: Tail) -> Result<Tail, Error> {
         if tail == Tail::Zero {
             self.zero(to, size)?;
             return Ok(Tail::Zeroed);
@@ -319,6 +319,10 @@ impl FnBuilder<'_, '_, '_> {
                 })?;
                 Ok(())
             }
+            Call::Cut { text, len } => self.put_cut(text, len, ty, to, tail),
+            Call::StrConcat { left, right } => self.put_concatenation(left, right, ty, to),
+            Call::TextOf { number, names } => self.put_text_of(number, *names, ty, to, tail),
+            Call::BufOf { data, len } => self.put_buf_of(data, len, ty, to, tail),
             Call::Mark(operand) => self.put_marked(operand, ty, to),
             Call::Ntop { family, addr } => self.put_inet(family.as_ref(), addr, to),
             Call::MacAddr(addr) => {

@@ -17,10 +17,14 @@ mod mem;
 mod memory;
 mod ops;
 mod same;
+mod search;
+mod series;
 mod stack;
 mod stmt;
+mod text;
 mod types;
 mod unit;
+mod window;
 
 use rbtrace_lang::hir;
 use rbtrace_lang::span::Sources;

@@ -58,7 +58,7 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// 1 if the value is 0, else 0.
-    fn is_zero(&mut self, value: Value) -> Value {
+    pub(super) fn is_zero(&mut self, value: Value) -> Value {
         let is = self.b.ins().icmp_imm_s(IntCC::Equal, value, 0);
         self.b.ins().uextend(I64, is)
     }
@@ -168,22 +168,5 @@ impl FnBuilder<'_, '_, '_> {
         }
         let int = Int { size: width as u8, signed: false };
         (self.load(place.plus(at), int), width)
-    }
-
-    /// Compares two strings, which are padded with zeros: their common bytes, and that the longer
-    /// one ends with them. A cut text equals another cut at its length.
-    fn same_strings(
-        &mut self,
-        shorter: Place,
-        longer: Place,
-        size: u32,
-        longer_size: u32,
-    ) -> Result<Value, Error> {
-        let mut differences = self.differences(shorter, longer, size)?;
-        if size < longer_size {
-            let next = self.load(longer.plus(size), Int { size: 1, signed: false });
-            differences = self.b.ins().bor(differences, next);
-        }
-        Ok(self.is_zero(differences))
     }
 }

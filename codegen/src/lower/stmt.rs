@@ -37,8 +37,8 @@ impl FnBuilder<'_, '_, '_> {
             StmtKind::MapModify { map, key, op, value } => {
                 self.map_modify(*map, key.as_ref(), *op, value)
             }
-            StmtKind::Aggregate { map, key, value } => {
-                self.aggregate(*map, key.as_ref(), value.as_ref())
+            StmtKind::Aggregate { map, key, value, time } => {
+                self.aggregate(*map, key.as_ref(), value.as_ref(), time.as_ref())
             }
             StmtKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise),
             StmtKind::While { cond, body } => self.while_loop(cond, body),

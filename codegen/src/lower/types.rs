@@ -61,7 +61,6 @@ impl Layouts<'_> {
                 plan::Type::Timestamp { format: format.clone(), clock: *clock, utc: false }
             }
             Type::CgroupPath { filter } => plan::Type::CgroupPath { filter: filter.clone() },
-            Type::Errno => plan::Type::Errno,
             Type::Probe => plan::Type::Probe,
             Type::Func => plan::Type::Func,
             Type::Aggregate(a) => aggregate(a),
@@ -123,6 +122,9 @@ fn aggregate(a: &Aggregate) -> plan::Type {
         Aggregate::Avg { signed } => plan::Type::Avg { signed },
         Aggregate::Stats { signed } => plan::Type::Stats { signed },
         Aggregate::Hist { bits } => plan::Type::Hist { bits },
+        Aggregate::Tseries { interval, intervals, how, signed } => {
+            plan::Type::Tseries { interval, intervals, how, signed }
+        }
         Aggregate::Lhist { min, max, step } => plan::Type::Lhist { min, max, step },
     }
 }

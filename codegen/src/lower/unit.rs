@@ -29,6 +29,8 @@ const RING_MIN: u32 = 1 << 20;
 const RING_MAX: u32 = 1 << 24;
 /// Records of the largest kind that the ring buffer has room for, if that is not above its most.
 const RING_RECORDS: u32 = 1 << 12;
+/// Most bytes of a value in a per-CPU map (`PCPU_MIN_UNIT_SIZE` of linux/percpu.h).
+const PER_CPU_VALUE: u32 = 32 << 10;
 /// Entries of a stack map; they take memory only where they are used.
 const STACK_ENTRIES: u32 = 1 << 17;
 /// Largest number of frames that the kernel captures (`PERF_MAX_STACK_DEPTH`).
@@ -38,12 +40,14 @@ pub(super) const STACK_FRAMES: u32 = 127;
 const OWN_PREFIX: &str = "rbtrace_";
 
 /// Maps of rbtrace's own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum OwnMap {
     /// Ring buffer.
     Ring,
     /// Memory for large values.
     Scratch,
+    /// The same, of more bytes than a per-CPU map can have.
+    LargeScratch,
     /// Captured stacks.
     Stacks,
     /// Captured stacks whose frames are places in files.
@@ -64,6 +68,8 @@ pub(super) struct UnitBuilder<'a> {
     sources: &'a Sources,
     unit: Unit,
     own_maps: HashMap<OwnMap, u32>,
+    /// Which map the program at hand has its scratch memory in.
+    pub(super) scratch: OwnMap,
     /// Number of callbacks named in the program at hand.
     callbacks: u32,
     strings: HashMap<Vec<u8>, u32>,
@@ -111,6 +117,7 @@ impl<'a> UnitBuilder<'a> {
                 spans: Vec::new(),
             },
             own_maps: HashMap::new(),
+            scratch: OwnMap::Scratch,
             callbacks: 0,
             strings: HashMap::new(),
             spans: HashMap::new(),
@@ -170,8 +177,12 @@ impl<'a> UnitBuilder<'a> {
         let mark =
             Mark { actions: self.unit.plan.actions.len(), functions: self.unit.functions.len() };
         self.callbacks = 0;
+        self.scratch = OwnMap::Scratch;
         let mut done = FnBuilder::build(self, index, &symbol, block, false)?;
         if done.wants_scratch {
+            if done.scratch_bytes > PER_CPU_VALUE {
+                self.scratch = OwnMap::LargeScratch;
+            }
             self.unit.plan.actions.truncate(mark.actions);
             self.unit.functions.truncate(mark.functions);
             self.callbacks = 0;
@@ -209,8 +220,10 @@ impl<'a> UnitBuilder<'a> {
     /// The unit; programs come first, so that a program's function has the program's index.
     pub(super) fn finish(mut self) -> Unit {
         let programs = self.unit.plan.programs.len() as u32;
-        if let Some(&scratch) = self.own_maps.get(&OwnMap::Scratch) {
-            self.unit.plan.maps[scratch as usize].max_entries = programs.max(1);
+        for own in [OwnMap::Scratch, OwnMap::LargeScratch] {
+            if let Some(&map) = self.own_maps.get(&own) {
+                self.unit.plan.maps[map as usize].max_entries = programs.max(1);
+            }
         }
         self.unit.functions.sort_by_key(|f| match f.role {
             Role::Program(index) => index,
@@ -245,6 +258,9 @@ impl<'a> UnitBuilder<'a> {
             OwnMap::Scratch => {
                 ("rbtrace_scratch", MapRole::Scratch, MapKind::PerCpuArray, u32_type, u64s(1), 1)
             }
+            OwnMap::LargeScratch => {
+                ("rbtrace_large_scratch", MapRole::Scratch, MapKind::Array, u32_type, u64s(1), 1)
+            }
             OwnMap::Stacks => (
                 "rbtrace_stacks",
                 MapRole::Stacks,
@@ -276,7 +292,7 @@ impl<'a> UnitBuilder<'a> {
     }
 
     fn grow_scratch(&mut self, bytes: u32) {
-        let map = self.own_map(OwnMap::Scratch) as usize;
+        let map = self.own_map(self.scratch) as usize;
         let words = bytes.div_ceil(8);
         if let Type::Array { len, .. } = &mut self.unit.plan.maps[map].value {
             *len = words.max(*len);
@@ -345,6 +361,7 @@ impl<'a> UnitBuilder<'a> {
     pub(super) fn global(&mut self, value: GlobalValue) -> u32 {
         let name = match value {
             GlobalValue::StartTime => "start_time",
+            GlobalValue::TaiOffset => "tai_offset",
             GlobalValue::PossibleCpus => "possible_cpus",
         };
         let (offset, new) = self.bss(name, 8);

@@ -44,6 +44,17 @@ pub trait Catalog {
     /// Address of a kernel symbol, for `kaddr`.
     fn kernel_symbol(&self, name: &str) -> Option<u64>;
 
+    /// A variable or function of a program or library, for `uaddr`. `None`: there is none of this
+    /// name.
+    fn user_symbol(&self, _binary: &str, _name: &str) -> Option<UserSymbol> {
+        None
+    }
+
+    /// Id of the cgroup (version 2) at a path, for `cgroupid`. `None`: there is none.
+    fn cgroup_id(&self, _path: &str) -> Option<u64> {
+        None
+    }
+
     /// The process given by `-p`, or the one that `-c` started.
     fn pid(&self) -> Option<u32>;
 
@@ -54,6 +65,18 @@ pub trait Catalog {
     fn program(&self) -> Option<String> {
         self.pid().map(|pid| format!("/proc/{pid}/exe"))
     }
+}
+
+/// A symbol of a program or library.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserSymbol {
+    /// Address in the file's own address space.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+    /// The file is always loaded where it says: it is neither a position-independent program nor
+    /// a library.
+    pub fixed: bool,
 }
 
 /// Types that live outside the script.

@@ -30,6 +30,12 @@ const TABLE: &[Function] = &[
     one("avg", "avg(number)"),
     one("stats", "stats(number)"),
     Function { name: "hist", min: 1, max: 2, usage: "hist(number[, bits])" },
+    Function {
+        name: "tseries",
+        min: 3,
+        max: 4,
+        usage: "tseries(number, interval, intervals[, \"avg\"|\"max\"|\"min\"|\"sum\"])",
+    },
     Function { name: "lhist", min: 4, max: 4, usage: "lhist(number, min, max, step)" },
 ];
 
@@ -50,7 +56,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The aggregate of a map that has been used in both ways. `known`: the first cannot change.
 pub(super) fn join(a: &Aggregate, b: &Aggregate, known: bool) -> Option<Aggregate> {
-    use Aggregate::{Avg, Max, Min, Stats, Sum};
+    use Aggregate::{Avg, Max, Min, Stats, Sum, Tseries};
     let either = |x: &bool, y: &bool| if known { *x } else { *x || *y };
     match (a, b) {
         (Sum { signed: x }, Sum { signed: y }) => Some(Sum { signed: either(x, y) }),
@@ -58,6 +64,13 @@ pub(super) fn join(a: &Aggregate, b: &Aggregate, known: bool) -> Option<Aggregat
         (Max { signed: x }, Max { signed: y }) => Some(Max { signed: either(x, y) }),
         (Avg { signed: x }, Avg { signed: y }) => Some(Avg { signed: either(x, y) }),
         (Stats { signed: x }, Stats { signed: y }) => Some(Stats { signed: either(x, y) }),
+        (
+            Tseries { signed: x, interval, intervals, how },
+            Tseries { signed: y, interval: i, intervals: n, how: h },
+        ) if (interval, intervals, how) == (i, n, h) => {
+            let (interval, intervals, how) = (*interval, *intervals, *how);
+            Some(Tseries { interval, intervals, how, signed: either(x, y) })
+        }
         (a, b) => (a == b).then(|| a.clone()),
     }
 }
@@ -70,7 +83,10 @@ pub(super) fn as_integer(aggregate: &Aggregate) -> Option<Type> {
         | Aggregate::Min { signed }
         | Aggregate::Max { signed }
         | Aggregate::Avg { signed } => Some(if *signed { Type::I64 } else { Type::U64 }),
-        Aggregate::Stats { .. } | Aggregate::Hist { .. } | Aggregate::Lhist { .. } => None,
+        Aggregate::Stats { .. }
+        | Aggregate::Hist { .. }
+        | Aggregate::Lhist { .. }
+        | Aggregate::Tseries { .. } => None,
     }
 }
 
@@ -100,12 +116,17 @@ impl Checker<'_> {
             "max" => Aggregate::Max { signed },
             "avg" => Aggregate::Avg { signed },
             "stats" => Aggregate::Stats { signed },
+            "tseries" => self.tseries(args, signed)?,
             "hist" => Aggregate::Hist { bits: self.hist_bits(args.get(1))? },
             _ => self.lhist(args, span)?,
         };
         let joined = self.learn_aggregate(map, aggregate, span)?;
         let value = value.map(|value| cast(value, number_of(&joined)));
-        Ok(Stmt { kind: StmtKind::Aggregate { map, key, value }, span })
+        let time = match function.name {
+            "tseries" => Some(self.series_time(span)?),
+            _ => None,
+        };
+        Ok(Stmt { kind: StmtKind::Aggregate { map, key, value, time }, span })
     }
 
     /// The number that an aggregating function takes, as `int64` or `uint64`.
@@ -200,7 +221,8 @@ fn number_of(aggregate: &Type) -> &'static Type {
             | Aggregate::Min { signed: false }
             | Aggregate::Max { signed: false }
             | Aggregate::Avg { signed: false }
-            | Aggregate::Stats { signed: false },
+            | Aggregate::Stats { signed: false }
+            | Aggregate::Tseries { signed: false, .. },
         ) => &Type::U64,
         _ => &Type::I64,
     }

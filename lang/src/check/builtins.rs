@@ -63,6 +63,8 @@ const TABLE: &[Builtin] = &[
     plain!("username", with_task, hir::Builtin::Username, Type::Username),
     plain!("comm", with_task, hir::Builtin::Comm, Type::Str { size: 16 }),
     plain!("nsecs", anywhere, hir::Builtin::Nsecs(Clock::Boot), Type::U64),
+    plain!("jiffies", anywhere, hir::Builtin::Jiffies, Type::U64),
+    plain!("numaid", anywhere, hir::Builtin::NumaNode, Type::U32),
     plain!("elapsed", anywhere, hir::Builtin::Elapsed, Type::U64),
     plain!("cpu", anywhere, hir::Builtin::Cpu, Type::U32),
     plain!("ncpus", anywhere, hir::Builtin::Ncpus, Type::U64),
@@ -74,7 +76,14 @@ const TABLE: &[Builtin] = &[
     Builtin {
         name: "probetype",
         here: anywhere,
-        make: |cx, span| Ok(text(cx.at.spec().name.into(), span)),
+        make: |cx, span| {
+            let spec = cx.at.spec();
+            let name = match spec.kind {
+                ProbeKind::Begin | ProbeKind::End => "special",
+                _ => spec.name,
+            };
+            Ok(text(name.into(), span))
+        },
     },
     Builtin {
         name: "curtask",
@@ -120,8 +129,7 @@ const TABLE: &[Builtin] = &[
 ];
 
 /// Builtins of bpftrace that are not built yet.
-const UNSUPPORTED: &[&str] =
-    &["jiffies", "numaid", "ppid", "pcomm", "leader_tid", "leader_comm", "dw_ustack"];
+const UNSUPPORTED: &[&str] = &["dw_ustack"];
 
 /// What a name stands for, if it is a builtin.
 pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<Typed> {

@@ -202,9 +202,7 @@ impl Checker<'_> {
                 Type::Int(_) | Type::Bool | Type::Enum(_),
             ) => self.explicit(value, to, span),
             // Their numbers, for calculating with.
-            (Type::KSym | Type::Username | Type::Errno, Type::Int(_)) => {
-                self.explicit(value, to, span)
-            }
+            (Type::KSym | Type::Username, Type::Int(_)) => self.explicit(value, to, span),
             (Type::Int(_) | Type::Ptr { .. }, Type::Ptr { .. }) => {
                 // A pointer stays in its space.
                 let space = match &value.expr.ty {

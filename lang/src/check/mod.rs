@@ -39,6 +39,7 @@ mod maps;
 mod ops;
 mod records;
 mod scopes;
+mod series;
 mod stmt;
 mod types;
 mod value;

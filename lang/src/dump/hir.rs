@@ -75,7 +75,6 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
         Type::Username => "username_t".into(),
         Type::Timestamp { .. } => "timestamp".into(),
         Type::CgroupPath { .. } => "cgroup_path".into(),
-        Type::Errno => "errno".into(),
         Type::Probe => "probe".into(),
         Type::Func => "func".into(),
         Type::Aggregate(aggregate) => aggregate_name(aggregate),
@@ -104,6 +103,10 @@ fn aggregate_name(aggregate: &Aggregate) -> String {
         Aggregate::Stats { signed } => of("stats", signed),
         Aggregate::Hist { bits: 0 } => "hist()".into(),
         Aggregate::Hist { bits } => format!("hist({bits})"),
+        Aggregate::Tseries { interval, intervals, how, signed } => {
+            let how = format!("{how:?}").to_lowercase();
+            of(&format!("tseries {interval}ns x {intervals} {how}"), signed)
+        }
         Aggregate::Lhist { min, max, step } => format!("lhist({min}, {max}, {step})"),
     }
 }
@@ -178,7 +181,7 @@ impl<'a> Dump<'a> {
                 let line = format!("{entry} {}= {}", op.symbol(), self.expr(value));
                 self.line(line);
             }
-            StmtKind::Aggregate { map, key, value } => {
+            StmtKind::Aggregate { map, key, value, .. } => {
                 let entry = self.entry(*map, key.as_ref());
                 let value = value.as_ref().map(|v| self.expr(v)).unwrap_or_default();
                 self.line(format!("{entry} <- {value}").trim_end());
@@ -219,6 +222,7 @@ impl<'a> Dump<'a> {
             Action::Errorf { format, args, warning } => {
                 self.formatted(if *warning { "warnf" } else { "errorf" }, format, args)
             }
+            Action::Debugf { format, args } => self.formatted("debugf", format, args),
             Action::Cat { format, args } => self.formatted("cat", format, args),
             Action::System { format, args } => self.formatted("system", format, args),
             Action::PrintValue(value) => {

@@ -1,5 +1,7 @@
 //! Expressions.
 
+use rbtrace_probes_ebpf::helpers::Helper;
+use rbtrace_probes_ebpf::names::Names;
 use rbtrace_probes_ebpf::types::Clock;
 
 use super::stmt::Stmt;
@@ -27,7 +29,8 @@ pub enum ExprKind {
     Int(i64),
     /// A value of a type that lives in memory, all bytes 0.
     Zero,
-    /// A constant of type [`Type::Str`], without its NUL; shorter than the type's size.
+    /// A constant of type [`Type::Str`], without its NUL; shorter than the type's size. Also one of
+    /// an array of bytes, all of them.
     Str(Vec<u8>),
     /// Value of a variable.
     Local(LocalId),
@@ -189,6 +192,13 @@ pub enum Builtin {
     Comm,
     /// Nanoseconds of a clock; `uint64`. `Realtime` is not among them.
     Nsecs(Clock),
+    /// Nanoseconds of International Atomic Time, from the clock that counts since boot and what
+    /// the two differed by when the run began; `uint64`.
+    SwTai,
+    /// Ticks of the kernel's timer since boot; `uint64`.
+    Jiffies,
+    /// Number of the NUMA node; `uint32`.
+    NumaNode,
     /// Nanoseconds since the run began; `uint64`.
     Elapsed,
     /// Number of the CPU; `uint32`.
@@ -227,6 +237,34 @@ pub enum Call {
         /// Largest number of bytes, if not constant; `uint64`.
         len: Option<Expr>,
     },
+    /// `str(s, n)` of a string: as much of it as fits into `n` bytes with the NUL.
+    Cut {
+        /// A string.
+        text: Expr,
+        /// Number of bytes; `uint64`.
+        len: Expr,
+    },
+    /// `str_concat(s, t)`: one string after the other, cut to the type of the expression.
+    StrConcat {
+        /// A string.
+        left: Expr,
+        /// A string.
+        right: Expr,
+    },
+    /// `strerror(n)` and the like: the text of a number.
+    TextOf {
+        /// The number; `int32`.
+        number: Expr,
+        /// Where its text is.
+        names: Names,
+    },
+    /// `buf(s, n)` of a string or an array.
+    BufOf {
+        /// A value in memory.
+        data: Expr,
+        /// Number of bytes; `uint64`.
+        len: Expr,
+    },
     /// `buf(p, n)`: bytes at an address.
     Buf {
         /// A pointer.
@@ -263,19 +301,46 @@ pub enum Call {
         /// Number of bytes.
         len: u64,
     },
-    /// `strcontains(s, t)`: [`Type::Bool`].
-    StrContains {
+    /// `strstr(s, t)`: index of the first occurrence, -1 if there is none; `int64`.
+    StrStr {
         /// A string.
         haystack: Expr,
         /// A string.
         needle: Expr,
     },
+    /// A helper of the kernel that is called as it is; `int64` or `uint64`.
+    Helper {
+        /// Which.
+        helper: &'static Helper,
+        /// The context is its first argument.
+        context: bool,
+        /// The others, scalars.
+        args: Vec<Expr>,
+    },
+    /// `write_user(p, s, n)`: writes memory of the current process; `int64`, 0 if it worked.
+    WriteUser {
+        /// The address; `uint64`.
+        to: Expr,
+        /// A value in memory, or a pointer in [`Space::Own`](super::Space::Own).
+        from: Expr,
+        /// Number of bytes, no more than the source has.
+        len: u32,
+    },
+    /// The address of a kernel variable that each CPU has its own of; `uint64`, 0 if there is no
+    /// such CPU.
+    PerCpuAddress {
+        /// Address of the array of offsets, an element for each CPU (`__per_cpu_offset`).
+        offsets: u64,
+        /// Address of the variable before the offset is added.
+        variable: u64,
+        /// The CPU; `uint64`.
+        cpu: Expr,
+    },
     /// `bswap(n)`: bytes in reverse; of the type of the expression.
     Bswap(Expr),
     /// `strftime(fmt, ns)`: [`Type::Timestamp`].
     Strftime(Expr),
-    /// `ksym(a)`, `usym(a)`, `cgroup_path(id)`, `strerror(n)`, `username` of an id: the operand,
-    /// marked with the type of the expression.
+    /// `ksym(a)`, `usym(a)`, `cgroup_path(id)`, `username` of an id: the operand, marked with the type of the expression.
     Mark(Expr),
     /// `ntop(a)`: an address of 4 or 16 bytes, or an integer in network order; [`Type::Inet`].
     Ntop {

@@ -55,6 +55,8 @@ pub enum StmtKind {
         key: Option<Expr>,
         /// The number, `int64` or `uint64` by signedness; absent for `count()`.
         value: Option<Expr>,
+        /// When: nanoseconds of `CLOCK_TAI`, `uint64`. Only for `tseries()`.
+        time: Option<Expr>,
     },
     /// Two ways.
     If {
@@ -159,6 +161,13 @@ pub enum Action {
         list: Expr,
         /// The separator.
         separator: String,
+    },
+    /// `debugf(fmt, ...)`: printed by the kernel, no record.
+    Debugf {
+        /// The format, which the kernel reads.
+        format: String,
+        /// At most three.
+        args: Vec<Expr>,
     },
     /// `cat(fmt, ...)`
     Cat {

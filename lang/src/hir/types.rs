@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rbtrace_probes_ebpf::types::{Clock, StackMode};
+use rbtrace_probes_ebpf::types::{Clock, SeriesHow, StackMode};
 
 use super::{EnumId, RecordId};
 use crate::catalog::ctypes::Origin;
@@ -70,8 +70,6 @@ pub enum Type {
         /// Glob over hierarchies.
         filter: String,
     },
-    /// An errno that prints as text.
-    Errno,
     /// The number of a probe; prints as its name.
     Probe,
     /// The number of a probe; prints as its function.
@@ -157,6 +155,17 @@ pub enum Aggregate {
         /// Width of a bucket, above 0.
         step: i64,
     },
+    /// `tseries(n, interval, intervals, how)`
+    Tseries {
+        /// Nanoseconds of an interval, above 0.
+        interval: u64,
+        /// Number of intervals, above 0.
+        intervals: u32,
+        /// What becomes of several numbers in an interval.
+        how: SeriesHow,
+        /// The numbers are signed.
+        signed: bool,
+    },
 }
 
 /// A struct, union or tracepoint record.
@@ -233,7 +242,6 @@ impl Type {
                 | Type::Username
                 | Type::Timestamp { .. }
                 | Type::CgroupPath { .. }
-                | Type::Errno
                 | Type::Probe
                 | Type::Func
         )

@@ -53,7 +53,9 @@ pub fn operands(stmt: &Stmt) -> Vec<&Expr> {
         StmtKind::MapSet { key, value, .. } | StmtKind::MapModify { key, value, .. } => {
             key.iter().chain([value]).collect()
         }
-        StmtKind::Aggregate { key, value, .. } => key.iter().chain(value).collect(),
+        StmtKind::Aggregate { key, value, time, .. } => {
+            key.iter().chain(value).chain(time).collect()
+        }
         StmtKind::If { cond, .. } | StmtKind::While { cond, .. } => vec![cond],
         StmtKind::ForRange { start, end, .. } => vec![start, end],
         StmtKind::Return(value) => value.iter().collect(),
@@ -69,6 +71,7 @@ fn arguments(action: &Action) -> Vec<&Expr> {
         Action::Printf { args, .. }
         | Action::Errorf { args, .. }
         | Action::Cat { args, .. }
+        | Action::Debugf { args, .. }
         | Action::System { args, .. } => args.iter().collect(),
         Action::PrintValue(value) => vec![value],
         Action::PrintEntry { key, value, .. } => [key].into_iter().chain(value).collect(),
@@ -126,7 +129,14 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
             vec![e]
         }
         Call::Strncmp { left, right, .. } => vec![left, right],
-        Call::StrContains { haystack, needle } => vec![haystack, needle],
+        Call::StrStr { haystack, needle } => vec![haystack, needle],
+        Call::StrConcat { left, right } => vec![left, right],
+        Call::Cut { text, len } => vec![text, len],
+        Call::BufOf { data, len } => vec![data, len],
+        Call::TextOf { number, .. } => vec![number],
+        Call::Helper { args, .. } => args.iter().collect(),
+        Call::WriteUser { to, from, .. } => vec![to, from],
+        Call::PerCpuAddress { cpu, .. } => vec![cpu],
         Call::Ntop { family, addr } => family.iter().chain([addr]).collect(),
         Call::MapLen(_) | Call::Stack | Call::Register { .. } => Vec::new(),
     }

@@ -15,6 +15,9 @@ pub struct Settings {
     pub max_map_keys: u32,
     /// Attach points of the whole script.
     pub max_probes: u64,
+    /// Scalar map that `nsecs(sw_tai)` and `tseries()` read the time from instead of the clock, for
+    /// tests of scripts. Without `@`.
+    pub clock_map: Option<String>,
     /// How stacks print that do not say.
     pub stack_mode: StackMode,
     /// Settings that matter at run time.
@@ -80,6 +83,7 @@ impl Default for Settings {
             max_strlen: 1024,
             max_map_keys: 4096,
             max_probes: 1024,
+            clock_map: None,
             stack_mode: StackMode::Bpftrace,
             run: plan::Config::default(),
             shown: defaults(),
@@ -95,8 +99,8 @@ impl Settings {
     }
 }
 
-/// Largest string that a value may be, in bytes: what fits into one element of a per-CPU array.
-pub const MAX_STRLEN_LIMIT: u64 = 32 * 1024 - 64;
+/// Largest string that a value may be, in bytes.
+pub const MAX_STRLEN_LIMIT: u64 = 64 * 1024;
 
 /// A value as given: a word or text from a script, or an environment variable.
 enum Given<'a> {
@@ -159,6 +163,10 @@ const TABLE: &[(&str, Set)] = &[
     }),
     ("cpp_demangle", |s, v| boolean(v).map(|b| s.run.cpp_demangle = b)),
     ("lazy_symbolication", |_, v| boolean(v).map(drop)),
+    ("dummy_ts_map", |s, v| {
+        s.clock_map = Some(text(v).trim_start_matches('@').to_owned());
+        Ok(())
+    }),
     ("use_blazesym", |_, v| boolean(v).map(drop)),
     ("show_debug_info", |s, v| boolean(v).map(|b| s.run.show_debug_info = b)),
     ("log_size", |_, v| int(v, 0, u64::MAX).map(drop)),

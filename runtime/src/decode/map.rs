@@ -7,7 +7,7 @@ use rbtrace_probes_ebpf::types::{Field, RecordKind, Type};
 
 use super::read::slice;
 use super::typed::Typed;
-use super::{DecodeError, Decoder, merge};
+use super::{DecodeError, Decoder, merge, series};
 use crate::event::{Event, MapContent, MapEvent, MapKind};
 use crate::format::sign_extend;
 use crate::snapshot::{MapSnapshot, RawEntry};
@@ -77,6 +77,7 @@ fn kind(ty: &Type) -> MapKind {
     match ty {
         Type::Avg { .. } | Type::Stats { .. } => MapKind::Stats,
         Type::Hist { .. } | Type::Lhist { .. } => MapKind::Hist,
+        Type::Tseries { .. } => MapKind::Series,
         _ => MapKind::Plain,
     }
 }
@@ -90,7 +91,9 @@ fn scalar(
 ) -> Result<MapContent, DecodeError> {
     Ok(match entry {
         Some(entry) => MapContent::Scalar(value(decoder, &map.value, &entry.values, div)?),
-        None if kind(&map.value) == MapKind::Hist => MapContent::Entries(Vec::new()),
+        None if matches!(kind(&map.value), MapKind::Hist | MapKind::Series) => {
+            MapContent::Entries(Vec::new())
+        }
         None => MapContent::Scalar(zero(decoder, &map.value)?),
     })
 }
@@ -102,6 +105,9 @@ fn zero(decoder: &Decoder, ty: &Type) -> Result<Value, DecodeError> {
 
 fn value(decoder: &Decoder, ty: &Type, values: &[Vec<u8>], div: u32) -> Result<Value, DecodeError> {
     let cpus: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    if let Type::Tseries { .. } = ty {
+        return series::value(decoder, ty, &cpus, None);
+    }
     if ty.is_per_cpu() {
         return merge::aggregate(ty, &cpus, div);
     }
@@ -144,11 +150,31 @@ fn entries(
         Ok(top) if top > 0 => ranked.len().saturating_sub(top),
         _ => 0,
     };
+    let last = last_epoch(&map.value, raw)?;
     let shown = ranked.into_iter().skip(skip).map(|(_, entry)| {
         let key = Typed::new(decoder, 1).value(&map.key, &entry.key)?;
-        Ok((key, value(decoder, &map.value, &entry.values, div)?))
+        let value = match last {
+            Some(_) => series::value(decoder, &map.value, &slices(&entry.values), last)?,
+            None => value(decoder, &map.value, &entry.values, div)?,
+        };
+        Ok((key, value))
     });
     shown.collect()
+}
+
+/// The last interval of all series of a map, which is where each of them ends.
+fn last_epoch(ty: &Type, raw: &[RawEntry]) -> Result<Option<u64>, DecodeError> {
+    let mut last = None;
+    if let Type::Tseries { .. } = ty {
+        for entry in raw {
+            last = last.max(series::last_epoch(ty, &slices(&entry.values))?);
+        }
+    }
+    Ok(last)
+}
+
+fn slices(values: &[Vec<u8>]) -> Vec<&[u8]> {
+    values.iter().map(Vec::as_slice).collect()
 }
 
 /// What entries are sorted by before their keys. Maps of anything but numbers are sorted by

@@ -4,6 +4,7 @@ mod map;
 mod merge;
 mod read;
 mod record;
+mod series;
 mod typed;
 
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,5 @@
 //! Bytes of a type to values.
 
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
@@ -9,7 +8,7 @@ use rbtrace_probes_ebpf::types::Stack as StackType;
 use rbtrace_probes_ebpf::types::{Clock, Field, Record, RecordKind, StackMode, Type, stack_frames};
 
 use super::read::{array, slice, u32_at, u64_at, unsigned};
-use super::{DecodeError, Decoder, merge};
+use super::{DecodeError, Decoder, merge, series};
 use crate::format::sign_extend;
 use crate::resolve::RawFrame;
 use crate::time;
@@ -96,9 +95,9 @@ impl<'a> Typed<'a> {
                 self.timestamp(u64_at(bytes, 0)?, format, *clock, *utc)
             }
             Type::CgroupPath { filter } => self.cgroup(u64_at(bytes, 0)?, filter),
-            Type::Errno => errno(u64_at(bytes, 0)?),
             Type::Probe => self.probe(u64_at(bytes, 0)?, |probe| probe.name.clone())?,
             Type::Func => self.probe(u64_at(bytes, 0)?, function)?,
+            Type::Tseries { .. } => series::value(self.decoder, ty, &[bytes], None)?,
             Type::Count
             | Type::Sum { .. }
             | Type::Min { .. }
@@ -228,15 +227,6 @@ fn inet(bytes: &[u8]) -> Result<Value, DecodeError> {
         AF_INET6 => Some(Ipv6Addr::from(array::<16>(address)).into()),
         _ => None,
     }))
-}
-
-/// As strerror(3); the kernel's negative values count as positive ones.
-fn errno(number: u64) -> Value {
-    let code = i32::try_from(number.cast_signed().unsigned_abs()).unwrap_or(i32::MAX);
-    let text = io::Error::from_raw_os_error(code).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let name = if text.starts_with("Unknown error") { "Unknown error" } else { text };
-    Value::Named { number, name: name.into() }
 }
 
 /// Name of the function that a probe is on; the probe's own name if it is on none.

@@ -115,6 +115,7 @@ fn set_globals(plan: &Plan, elf: &mut aya_obj::Object) -> Result<(), Error> {
     for global in &plan.globals {
         let value = match global.value {
             GlobalValue::StartTime => boot_time(),
+            GlobalValue::TaiOffset => tai_offset(),
             GlobalValue::PossibleCpus => features::possible_cpus().into(),
         };
         let offset = global.offset as usize;
@@ -128,8 +129,26 @@ fn set_globals(plan: &Plan, elf: &mut aya_obj::Object) -> Result<(), Error> {
 
 /// `CLOCK_BOOTTIME` in nanoseconds.
 fn boot_time() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+    nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
+}
+
+/// What `CLOCK_TAI` is ahead of `CLOCK_BOOTTIME`, in nanoseconds; 0 where the kernel has no such
+/// clock. The one is read between two readings of the other, and of several attempts the one
+/// counts that took the least time.
+fn tai_offset() -> u64 {
+    use rustix::time::{DynamicClockId, clock_gettime_dynamic};
+    const ATTEMPTS: u32 = 5;
+    let attempt = || {
+        let before = boot_time();
+        let tai = nanoseconds(clock_gettime_dynamic(DynamicClockId::Tai).ok()?);
+        let took = boot_time().wrapping_sub(before);
+        Some((took, tai.wrapping_sub(before.wrapping_add(took / 2))))
+    };
+    (0..ATTEMPTS).filter_map(|_| attempt()).min().map_or(0, |(_, offset)| offset)
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
 /// Loads the object's own BTF, without which programs run but diagnostics lack lines.

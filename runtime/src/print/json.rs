@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{key, text};
 use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent, MapKind};
 use crate::sink::Sink;
-use crate::value::{Bucket, Value};
+use crate::value::{Bucket, Point, Value};
 
 /// Prints events as JSON on `out`. Errors and warnings that are none of the script's own go to
 /// `err`, as text.
@@ -146,6 +146,7 @@ fn write_map(map: &MapEvent, out: &mut Vec<u8>) {
         MapKind::Stats => "stats",
         _ if empty => return,
         MapKind::Hist => "hist",
+        MapKind::Series => "tseries",
         MapKind::Plain => "map",
     };
     data(kind, out, |out| {
@@ -177,6 +178,10 @@ pub fn value(v: &Value, out: &mut Vec<u8>) {
         Value::Array(elements) | Value::Tuple(elements) => list(elements, out, value),
         Value::Struct(members) => structure(members, out),
         Value::Stats(stats) => structure(&text::stats_members(stats), out),
+        Value::Series(series) => {
+            let points: Vec<&Point> = series.points.iter().filter(|p| p.value.is_some()).collect();
+            list(&points, out, |point, out| series_point(point, out));
+        }
         Value::Hist(histogram) => list(&histogram.buckets, out, bucket),
         Value::Str(_)
         | Value::Inet(_)
@@ -217,6 +222,13 @@ fn object<'a>(members: impl Iterator<Item = (Vec<u8>, &'a Value)>, out: &mut Vec
         out.extend_from_slice(b": ");
         value(v, out);
     }
+    out.push(b'}');
+}
+
+fn series_point(point: &Point, out: &mut Vec<u8>) {
+    let start = format!("{}.{:09}", point.date, point.fraction);
+    out.extend(format!("{{\"interval_start\":\"{start}\",\"value\":").into_bytes());
+    integer(point.value.unwrap_or_default(), out);
     out.push(b'}');
 }
 

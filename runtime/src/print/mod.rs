@@ -3,6 +3,7 @@
 pub mod json;
 mod key;
 mod label;
+mod series;
 pub mod text;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rbtrace_probes_ebpf::types::StackMode;
 
-use super::{key, label};
+use super::{key, label, series};
 use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent};
 use crate::sink::Sink;
 use crate::value::{Frame, Histogram, Stack, Stats, Symbol, Value};
@@ -171,7 +171,10 @@ fn write_map(map: &MapEvent, out: &mut Vec<u8>) {
 /// `name: value`; a histogram begins on a line of its own and has an empty one after it.
 fn write_entry(name: &[u8], v: &Value, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    let separator: &[u8] = if matches!(v, Value::Hist(_)) { b":\n" } else { b": " };
+    let separator: &[u8] = match v {
+        Value::Hist(_) | Value::Series(_) => b":\n",
+        _ => b": ",
+    };
     out.extend_from_slice(separator);
     line(out, |out| value(v, out));
 }
@@ -228,6 +231,7 @@ pub(crate) fn value_with(v: &Value, style: Style, out: &mut Vec<u8>) {
         Value::Struct(members) => structure(members, style, out),
         Value::Stats(s) => structure(&stats_members(s), style, out),
         Value::Hist(h) => histogram(h, out),
+        Value::Series(s) => series::graph(s, out),
     }
 }
 

@@ -83,6 +83,16 @@ impl KernelSymbols {
         self.iter().find(|s| s.name == name)
     }
 
+    /// Address of the function or variable with this name. Kernels without `CONFIG_KALLSYMS_ALL`
+    /// tell of functions only.
+    pub fn address(&self, name: &str) -> Option<u64> {
+        self.text.lines().find_map(|line| {
+            let mut parts = line.split_ascii_whitespace();
+            let address = parts.next()?;
+            (parts.nth(1) == Some(name)).then(|| u64::from_str_radix(address, 16).ok())?
+        })
+    }
+
     /// Names of functions like `name`, nearest first.
     pub fn similar(&self, name: &str, count: usize) -> Vec<String> {
         nearest(name, self.iter().map(|s| s.name), count)
@@ -111,6 +121,9 @@ broken line
         let veth = symbols.at(0xffffffffc0000004).expect("is listed");
         assert_eq!((veth.name, veth.module), ("veth_open", Some("veth")));
         assert_eq!(symbols.find("vfs_read").expect("is listed").address, 0xffffffff81000100);
+        assert_eq!(symbols.address("some_data"), Some(0xffffffff82000000));
+        assert_eq!(symbols.address("veth_open"), Some(0xffffffffc0000000));
+        assert_eq!(symbols.address("no_such_symbol"), None);
         assert_eq!(symbols.similar("vfs_raed", 1), ["vfs_read"]);
     }
 }

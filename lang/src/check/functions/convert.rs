@@ -1,6 +1,9 @@
 //! Functions that turn a number or an address into something else.
 
+use std::net::IpAddr;
+
 use rbtrace_probes_ebpf::kinds::Context;
+use rbtrace_probes_ebpf::names::Names;
 use rbtrace_probes_ebpf::profile::Arch;
 
 use crate::ast;
@@ -29,7 +32,12 @@ pub(super) const TABLE: &[Function] = &[
     one("reg", "reg(\"register\")", register),
     one("bswap", "bswap(number)", bswap),
     one("macaddr", "macaddr(address)", macaddr),
-    one("strerror", "strerror(errno)", |cx, call| number(cx, call, Type::Errno)),
+    one("pton", "pton(\"address\")", pton),
+    one("strerror", "strerror(errno)", |cx, call| text_of(cx, call, Names::Errors)),
+    one("signal_name", "signal_name(number)", |cx, call| text_of(cx, call, Names::Signals)),
+    one("syscall_name", "syscall_name(number)", |cx, call| {
+        text_of(cx, call, Names::Syscalls(cx.cx.profile.arch))
+    }),
     one("is_err", "is_err(pointer)", is_err),
     Function { name: "ntop", min: 1, max: 2, usage: "ntop([family, ]address)", make: ntop },
     Function {
@@ -79,6 +87,43 @@ fn address(checker: &mut Checker<'_>, call: &CallSite<'_>, ty: Type) -> Typed {
 fn number(checker: &mut Checker<'_>, call: &CallSite<'_>, ty: Type) -> Typed {
     let n = checker.uint64(first(call)?, &call.name.name)?;
     Ok(mark(n, ty, call))
+}
+
+/// Bytes of the text of a number, as in bpftrace.
+const NAME_SIZE: u32 = 64;
+
+/// The text of a number.
+fn text_of(checker: &mut Checker<'_>, call: &CallSite<'_>, names: Names) -> Typed {
+    let value = checker.value(first(call)?)?;
+    let Type::Int(_) = value.expr.ty else {
+        return Err(checker.wrong_argument(&call.name.name, &value.expr, "a number"));
+    };
+    let int = Type::Int(Int { size: 4, signed: true });
+    let number = cast(value.expr, &int);
+    let kind = ExprKind::Call(Box::new(Call::TextOf { number, names }));
+    Ok(Value::new(kind, Type::Str { size: NAME_SIZE }, call.span))
+}
+
+/// The bytes of an address in network order.
+fn pton(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let arg = first(call)?;
+    let text = checker.literal_text("pton", arg)?;
+    let bytes = match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(v4)) => v4.octets().to_vec(),
+        Ok(IpAddr::V6(v6)) => v6.octets().to_vec(),
+        Err(_) => {
+            let error = Diagnostic::error(
+                "bad-address",
+                arg.span,
+                format!("`{text}` is neither an IPv4 nor an IPv6 address"),
+            )
+            .help("write pton(\"192.0.2.1\") or pton(\"2001:db8::1\")");
+            return Err(checker.error(error));
+        }
+    };
+    let byte = Type::Int(Int { size: 1, signed: false });
+    let ty = Type::Array { elem: Box::new(byte), len: bytes.len() as u32 };
+    Ok(Value::new(ExprKind::Str(bytes), ty, call.span))
 }
 
 fn cgroup_path(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {

@@ -27,7 +27,13 @@ pub(super) const TABLE: &[Function] = &[
     Function { name: "delete", min: 1, max: 2, usage: "delete(@map, key)", make: delete },
     Function { name: "has_key", min: 2, max: 2, usage: "has_key(@map, key)", make: has_key },
     Function { name: "find", min: 3, max: 3, usage: "find(@map, key, $variable)", make: find },
-    Function { name: "len", min: 1, max: 1, usage: "len(@map), len(string)", make: len },
+    Function {
+        name: "len",
+        min: 1,
+        max: 1,
+        usage: "len(@map), len(stack), len(string)",
+        make: len,
+    },
     Function { name: "is_scalar", min: 1, max: 1, usage: "is_scalar(@map)", make: is_scalar },
 ];
 

@@ -4,7 +4,9 @@
 mod convert;
 mod maps;
 mod output;
+mod process;
 mod stack;
+mod symbols;
 mod text;
 mod time;
 
@@ -48,38 +50,22 @@ const TABLES: &[&[Function]] = &[
     convert::TABLE,
     maps::TABLE,
     output::TABLE,
+    process::TABLE,
     stack::TABLE,
+    symbols::TABLE,
     text::TABLE,
     time::TABLE,
 ];
 
 /// Functions of bpftrace that are not built yet.
 const UNSUPPORTED: &[&str] = &[
-    "cgroupid",
-    "debugf",
-    "fail",
     "kfunc_allowed",
     "kfunc_exist",
     "memcmp",
-    "override",
-    "path",
-    "percpu_kaddr",
-    "pton",
-    "signal",
-    "signal_name",
-    "signal_thread",
     "skboutput",
     "skb_output",
-    "socket_cookie",
-    "str_concat",
-    "strcap",
-    "strstr",
-    "syscall_name",
-    "tseries",
-    "uaddr",
     "unwatch",
     "watchpoint",
-    "write_user",
 ];
 
 fn find(name: &str) -> Option<&'static Function> {

@@ -1,6 +1,6 @@
 //! What prints, and what else asks something of user space: `printf`, `print`, `exit`, `system`.
 
-use rbtrace_probes_ebpf::format::{self, ArgClass, FormatError};
+use rbtrace_probes_ebpf::format::{self, ArgClass, FormatError, Piece};
 
 use crate::ast::{self, ExprKind as Ast};
 use crate::diag::Diagnostic;
@@ -8,7 +8,7 @@ use crate::hir::{Action, Expr, ExprKind, Stmt, StmtKind, Type};
 use crate::span::Span;
 
 use super::super::convert::{cast, not, text};
-use super::super::{Checker, Typed, Value};
+use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function, MOST_ARGS};
 
 pub(super) const TABLE: &[Function] = &[
@@ -51,6 +51,8 @@ pub(super) const TABLE: &[Function] = &[
         usage: "system(command_format, ...)",
         make: system,
     },
+    Function { name: "debugf", min: 1, max: MOST_ARGS, usage: "debugf(format, ...)", make: debugf },
+    Function { name: "fail", min: 1, max: MOST_ARGS, usage: "fail(format, ...)", make: fail },
     Function {
         name: "print",
         min: 1,
@@ -67,7 +69,7 @@ impl Checker<'_> {
     /// A function that takes a format.
     fn formatted(&mut self, call: &CallSite<'_>, action: fn(String, Vec<Expr>) -> Action) -> Typed {
         let Some((first, rest)) = call.args.split_first() else {
-            return Err(super::super::Stop::Reported);
+            return Err(Stop::Reported);
         };
         let template = self.literal_text(&call.name.name, first);
         let args: Vec<_> = rest.iter().map(|arg| self.value(arg)).collect();
@@ -156,20 +158,82 @@ fn class(ty: &Type) -> ArgClass {
 }
 
 fn system(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
-    if !checker.cx.options.allow_unsafe {
-        let error = Diagnostic::error(
-            "unsafe-needed",
-            call.name.span,
-            "system() runs commands on this machine and needs --unsafe",
-        );
-        return Err(checker.error(error));
-    }
+    checker.needs_unsafe(call, "runs commands on this machine")?;
     checker.formatted(call, |format, args| Action::System { format, args })
+}
+
+/// Most arguments of `bpf_trace_printk` beside the format.
+const MOST_TRACED: usize = 3;
+
+/// `debugf()`: the kernel itself formats, into the trace pipe.
+fn debugf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    checker.warn(
+        Diagnostic::warning("debugf", call.span, "debugf() is for looking for errors only")
+            .note("all programs share the kernel's trace pipe; it is slow and read as root"),
+    );
+    if let Some(extra) = call.args.get(MOST_TRACED + 1) {
+        return Err(checker.error(Diagnostic::error(
+            "argument-count",
+            extra.span,
+            format!("debugf() takes a format and at most {MOST_TRACED} values"),
+        )));
+    }
+    checker.formatted(call, |format, args| Action::Debugf { format, args })
+}
+
+/// `fail()`: an error of the script's own making. What stands where nothing gets to is not
+/// compiled, and so does not fail.
+fn fail(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some((format, args)) = call.args.split_first() else { return Err(Stop::Reported) };
+    let template = checker.literal_text("fail", format)?;
+    let mut literals = Vec::with_capacity(args.len());
+    for arg in args {
+        literals.push(literal_of(checker, arg)?);
+    }
+    let classes: Vec<ArgClass> = literals.iter().map(|(class, _)| *class).collect();
+    let message = format::parse(&template).and_then(|pieces| {
+        format::check(&pieces, &classes)?;
+        Ok(pieces)
+    });
+    let message = match message {
+        Ok(pieces) => spell(&pieces, &literals),
+        Err(_) => template,
+    };
+    Err(checker.error(Diagnostic::error("script-failed", call.span, message)))
+}
+
+/// A literal as `fail()` prints it.
+fn literal_of(checker: &mut Checker<'_>, arg: &ast::Expr) -> Typed<(ArgClass, String)> {
+    Ok(match &arg.kind {
+        Ast::Str(text) => (ArgClass::Other, String::from_utf8_lossy(text).into_owned()),
+        Ast::Bool(b) => (ArgClass::Integer, b.to_string()),
+        _ => match super::super::fold::int_literal(arg) {
+            Some(n) => (ArgClass::Integer, n.to_string()),
+            None => {
+                let error = Diagnostic::error(
+                    "not-a-literal",
+                    arg.span,
+                    "fail() needs to know its arguments when the script is compiled",
+                )
+                .label("expected a literal");
+                return Err(checker.error(error));
+            }
+        },
+    })
+}
+
+fn spell(pieces: &[Piece], literals: &[(ArgClass, String)]) -> String {
+    let mut literals = literals.iter();
+    let part = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Conversion(_) => literals.next().map(|(_, t)| t.clone()).unwrap_or_default(),
+    };
+    pieces.iter().map(part).collect()
 }
 
 fn print(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some((first, numbers)) = call.args.split_first() else {
-        return Err(super::super::Stop::Reported);
+        return Err(Stop::Reported);
     };
     let action = match &first.kind {
         Ast::Map { name, key: None } => {
@@ -252,7 +316,7 @@ fn exit(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 }
 
 fn join(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
-    let Some(first) = call.args.first() else { return Err(super::super::Stop::Reported) };
+    let Some(first) = call.args.first() else { return Err(Stop::Reported) };
     let separator = match call.args.get(1) {
         Some(arg) => checker.literal_text("join", arg)?,
         None => " ".to_owned(),
@@ -270,7 +334,7 @@ fn join(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 }
 
 fn assert(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
-    let [condition, message] = call.args else { return Err(super::super::Stop::Reported) };
+    let [condition, message] = call.args else { return Err(Stop::Reported) };
     let condition = checker.value(condition).and_then(|value| checker.truth(value));
     let message = match &message.kind {
         Ast::Str(bytes) => text(bytes.clone(), message.span),

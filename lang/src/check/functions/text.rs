@@ -1,10 +1,12 @@
 //! Functions on strings and bytes.
 
+use rbtrace_probes_ebpf::helpers;
+
 use crate::ast;
 use crate::diag::Diagnostic;
 use crate::hir::{Call, Expr, ExprKind, Int, Space, Type};
 
-use super::super::convert::{cast, number};
+use super::super::convert::{cast, constant, number};
 use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
@@ -18,6 +20,15 @@ pub(super) const TABLE: &[Function] = &[
         max: 3,
         usage: "strncmp(string, string, length)",
         make: strncmp,
+    },
+    Function { name: "strcap", min: 1, max: 1, usage: "strcap(string)", make: strcap },
+    Function { name: "strstr", min: 2, max: 2, usage: "strstr(string, part)", make: strstr },
+    Function {
+        name: "str_concat",
+        min: 2,
+        max: 2,
+        usage: "str_concat(string, string)",
+        make: str_concat,
     },
     Function {
         name: "strcontains",
@@ -51,7 +62,13 @@ fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let ptr = match &value.expr.ty {
         Type::Str { size: has } => {
             let ty = Type::Str { size: size.min(*has) };
-            return Ok(Value::from(cast(value.expr, &ty)));
+            return Ok(match len {
+                None => Value::from(value.expr),
+                Some(len) => {
+                    let kind = ExprKind::Call(Box::new(Call::Cut { text: value.expr, len }));
+                    Value::new(kind, ty, call.span)
+                }
+            });
         }
         Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
         Type::Probe => {
@@ -106,9 +123,7 @@ fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let limit = checker.settings.max_strlen.saturating_sub(BUF_HEADER).max(1);
     let ptr = match &value.expr.ty {
         Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
-        Type::Array { .. } | Type::Str { .. } => {
-            return Err(checker.unsupported(first.span, "buf() of an array or a string"));
-        }
+        Type::Array { .. } | Type::Str { .. } => return buf_of(checker, value.expr, call, limit),
         _ => return Err(checker.wrong_argument("buf", &value.expr, "a pointer")),
     };
     let Some(length) = call.args.get(1) else {
@@ -120,15 +135,41 @@ fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         .help("write buf(pointer, length)");
         return Err(checker.error(error));
     };
-    let (size, len) = match super::super::fold::int_literal(length) {
-        Some(_) => {
-            let n = checker.literal_number("buf", length)?;
-            let size = u32::try_from(n).unwrap_or(u32::MAX).min(limit);
-            (size, Checker::uint64_constant(u64::from(size), length.span))
-        }
-        None => (limit, checker.uint64(length, "buf")?),
-    };
+    let (size, len) = buf_length(checker, length, limit)?;
     let kind = ExprKind::Call(Box::new(Call::Buf { ptr, len }));
+    Ok(Value::new(kind, Type::Buf { size }, call.span))
+}
+
+/// How many bytes a buffer has room for, and how many it gets.
+fn buf_length(checker: &mut Checker<'_>, length: &ast::Expr, limit: u32) -> Typed<(u32, Expr)> {
+    if super::super::fold::int_literal(length).is_none() {
+        return Ok((limit, checker.uint64(length, "buf")?));
+    }
+    let n = checker.literal_number("buf", length)?;
+    let size = u32::try_from(n).unwrap_or(u32::MAX).min(limit);
+    Ok((size, Checker::uint64_constant(u64::from(size), length.span)))
+}
+
+/// `buf()` of a value, of which no more than there is can be had.
+fn buf_of(checker: &mut Checker<'_>, data: Expr, call: &CallSite<'_>, limit: u32) -> Typed {
+    let has = super::super::types::size_of(&data.ty, &checker.program);
+    let (size, len) = match (call.args.get(1), &data.ty) {
+        (Some(length), _) => buf_length(checker, length, limit.min(has))?,
+        (None, Type::Array { .. }) => {
+            let size = limit.min(has);
+            (size, Checker::uint64_constant(u64::from(size), call.span))
+        }
+        (None, _) => {
+            let error = Diagnostic::error(
+                "argument-count",
+                call.span,
+                "buf() of a string needs to know how many bytes to take",
+            )
+            .help("write buf(string, length)");
+            return Err(checker.error(error));
+        }
+    };
+    let kind = ExprKind::Call(Box::new(Call::BufOf { data, len }));
     Ok(Value::new(kind, Type::Buf { size }, call.span))
 }
 
@@ -162,7 +203,9 @@ pub(super) fn string_length(checker: &mut Checker<'_>, call: &CallSite<'_>) -> T
             let kind = ExprKind::Call(Box::new(Call::StackLen(value.expr)));
             return Ok(Value::new(kind, Type::I64, call.span));
         }
-        Type::Str { .. } | Type::Ptr { .. } => {}
+        Type::Str { .. } => {}
+        Type::Ptr { .. } if call.name.name != "len" => return pointed_length(checker, value, call),
+        Type::Ptr { .. } => {}
         _ => {
             let function = call.name.name.clone();
             let expected = if function == "len" { "a map or a string" } else { "a string" };
@@ -175,6 +218,15 @@ pub(super) fn string_length(checker: &mut Checker<'_>, call: &CallSite<'_>) -> T
     }
     let kind = ExprKind::Call(Box::new(Call::StrLen(expr)));
     Ok(Value::new(kind, Type::U64, call.span))
+}
+
+/// Bytes of the text at an address.
+fn pointed_length(checker: &mut Checker<'_>, value: Value, call: &CallSite<'_>) -> Typed {
+    let ptr = byte_pointer(checker, value.expr);
+    let ty = Type::Str { size: checker.settings.max_strlen };
+    let kind = ExprKind::Call(Box::new(Call::Str { ptr, len: None }));
+    let text = Value::new(kind, ty, call.span).expr;
+    Ok(Value::new(ExprKind::Call(Box::new(Call::StrLen(text))), Type::U64, call.span))
 }
 
 fn strncmp(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
@@ -220,6 +272,45 @@ fn strcontains(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     }
     let (haystack, needle) =
         (string(checker, "strcontains", haystack), string(checker, "strcontains", needle));
-    let kind = ExprKind::Call(Box::new(Call::StrContains { haystack: haystack?, needle: needle? }));
-    Ok(Value::new(kind, Type::Bool, call.span))
+    let found = find(checker, haystack?, needle?, call)?;
+    let least = Value::from(constant(0, Type::I64, call.span));
+    checker.operate(ast::BinaryOp::Ge, found, least, call.span)
+}
+
+/// Index of the first occurrence of a text in another; -1 if there is none.
+fn strstr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [haystack, needle] = call.args else { return Err(Stop::Reported) };
+    let (haystack, needle) =
+        (string(checker, "strstr", haystack), string(checker, "strstr", needle));
+    find(checker, haystack?, needle?, call)
+}
+
+fn find(checker: &mut Checker<'_>, haystack: Expr, needle: Expr, call: &CallSite<'_>) -> Typed {
+    if !matches!(needle.kind, ExprKind::Str(_)) {
+        checker.needs(&helpers::LOOP, "a search for a text that is no literal", call.span)?;
+    }
+    let kind = ExprKind::Call(Box::new(Call::StrStr { haystack, needle }));
+    Ok(Value::new(kind, Type::I64, call.span))
+}
+
+/// Bytes of what `str_concat` makes, as in bpftrace.
+const CONCATENATED: u32 = 1024;
+
+fn str_concat(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [left, right] = call.args else { return Err(Stop::Reported) };
+    let (left, right) = (string(checker, "str_concat", left), string(checker, "str_concat", right));
+    let kind = ExprKind::Call(Box::new(Call::StrConcat { left: left?, right: right? }));
+    Ok(Value::new(kind, Type::Str { size: CONCATENATED }, call.span))
+}
+
+/// Bytes that a string has room for, its NUL included.
+fn strcap(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
+    let value = checker.value(arg)?;
+    if let Type::Ptr { .. } = value.expr.ty {
+        return string_length(checker, call);
+    }
+    let text = string(checker, "strcap", arg)?;
+    let size = super::super::types::size_of(&text.ty, &checker.program);
+    Ok(number(u64::from(size), call.span))
 }

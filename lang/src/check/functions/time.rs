@@ -47,18 +47,21 @@ fn nsecs(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
                 "boot" => Clock::Boot,
                 "monotonic" => Clock::Monotonic,
                 "tai" => Clock::Tai,
-                "sw_tai" => return Err(checker.unsupported(arg.span, "nsecs(sw_tai)")),
+                "sw_tai" => {
+                    let time = checker.series_time(call.span)?;
+                    return Ok(Value::from(time));
+                }
                 _ => {
                     let error = Diagnostic::error(
                         "unknown-clock",
                         arg.span,
                         format!("there is no clock `{word}`"),
                     )
-                    .note("the clocks are monotonic, boot and tai");
+                    .note("the clocks are monotonic, boot, tai and sw_tai");
                     return Err(checker.error(did_you_mean(
                         error,
                         word,
-                        ["monotonic", "boot", "tai"],
+                        ["monotonic", "boot", "tai", "sw_tai"],
                     )));
                 }
             }
@@ -104,6 +107,7 @@ fn strftime(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
             ));
         }
         ExprKind::Builtin(Builtin::Nsecs(clock)) => *clock,
+        ExprKind::Builtin(Builtin::SwTai) => Clock::Tai,
         _ => Clock::Boot,
     };
     let operand = cast(value.expr, &Type::U64);

@@ -53,6 +53,15 @@ and which was found.
     printf(\"%d\", strlen(str(arg0)));  # right",
     },
     Code {
+        name: "bad-address",
+        text: "\
+`pton` turns the text of an IPv4 or IPv6 address into its bytes when the script is compiled. It looks
+up no names.
+
+    pton(\"localhost\")                # wrong
+    pton(\"127.0.0.1\")                # right",
+    },
+    Code {
         name: "bad-cast",
         text: "\
 There is no conversion between these two types. Integers, truth values, enums and pointers convert
@@ -111,6 +120,13 @@ while any process may be running, so an xdp probe has no pid.
     kretprobe:vfs_read { print(arg0); }                           # wrong
     kprobe:vfs_read { @arg0[tid] = arg0; }                        # right: keep it
     kretprobe:vfs_read { print(@arg0[tid]); delete(@arg0, tid); }",
+    },
+    Code {
+        name: "debugf",
+        text: "\
+`debugf` prints through the kernel's trace pipe (`bpf_trace_printk`), which all programs share. It
+takes a lock, so it is slow, and is meant for looking for an error in a script. `printf` is what
+scripts print with.",
     },
     Code {
         name: "discarded-value",
@@ -263,6 +279,12 @@ This must be known when the script is compiled: a literal, or arithmetic on lite
 A format, and what else user space prints as it stands, must be UTF-8 text.",
     },
     Code {
+        name: "script-failed",
+        text: "\
+The script calls `fail`, which ends the compilation with a message of the script's own. What is left
+out by `if comptime` does not fail.",
+    },
+    Code {
         name: "shadowed-variable",
         text: "\
 A variable lives to the end of the block in which it was first assigned or declared. Until then no other
@@ -308,6 +330,20 @@ assigned; to use it after that block, declare it before.
     let $x; if (pid) { $x = 1; } print($x);         # right",
     },
     Code {
+        name: "unknown-aggregation",
+        text: "\
+The fourth argument of `tseries` says what becomes of several numbers in one interval: `avg`, `max`,
+`min` or `sum`. Without it the last number stays.
+
+    @t = tseries(arg2, 1s, 60, \"max\");",
+    },
+    Code {
+        name: "unknown-cgroup",
+        text: "\
+`cgroupid` asks for the id of the cgroup at a path when the script is compiled. Only directories of
+the cgroup2 file system have one.",
+    },
+    Code {
         name: "unknown-clock",
         text: "\
 nsecs() takes the name of a clock: `boot` (the default), `monotonic` or `tai`.",
@@ -336,6 +372,12 @@ quotes.",
         name: "unknown-register",
         text: "\
 The processor has no register of this name. Names are those of struct pt_regs: `ip`, `sp`, `ax`, `r8`.",
+    },
+    Code {
+        name: "unknown-signal",
+        text: "\
+There is no signal of this name. Signals are named as kill(1) has them, with or without `SIG`, or
+given as a number from 1 to 64.",
     },
     Code {
         name: "unknown-stack-mode",

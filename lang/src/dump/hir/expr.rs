@@ -1,5 +1,7 @@
 //! Expressions.
 
+use rbtrace_probes_ebpf::names::Names;
+
 use crate::hir::{Builtin, Call, Expr, ExprKind, LocalId, MapId, Space, Type, UnaryOp};
 
 use super::Dump;
@@ -138,8 +140,37 @@ impl Dump<'_> {
             Call::Strncmp { left, right, len } => {
                 format!("strncmp({}, {}, {len})", self.expr(left), self.expr(right))
             }
-            Call::StrContains { haystack, needle } => {
-                format!("strcontains({}, {})", self.expr(haystack), self.expr(needle))
+            Call::StrStr { haystack, needle } => {
+                format!("strstr({}, {})", self.expr(haystack), self.expr(needle))
+            }
+            Call::StrConcat { left, right } => {
+                format!("str_concat({}, {}) as {shown}", self.expr(left), self.expr(right))
+            }
+            Call::Cut { text, len } => {
+                format!("str({}, {}) as {shown}", self.expr(text), self.expr(len))
+            }
+            Call::BufOf { data, len } => {
+                format!("buf({}, {}) as {shown}", self.expr(data), self.expr(len))
+            }
+            Call::Helper { helper, context, args } => {
+                let context = context.then(|| "ctx".to_owned());
+                let args: Vec<String> =
+                    context.into_iter().chain(args.iter().map(|arg| self.expr(arg))).collect();
+                format!("{}({})", helper.name, args.join(", "))
+            }
+            Call::WriteUser { to, from, len } => {
+                format!("write_user({}, {}, {len})", self.expr(to), self.expr(from))
+            }
+            Call::PerCpuAddress { variable, cpu, .. } => {
+                format!("percpu_kaddr({variable:#x}, {})", self.expr(cpu))
+            }
+            Call::TextOf { number, names } => {
+                let function = match names {
+                    Names::Errors => "strerror",
+                    Names::Signals => "signal_name",
+                    Names::Syscalls(_) => "syscall_name",
+                };
+                format!("{function}({})", self.expr(number))
             }
             Call::Bswap(operand) => format!("bswap({})", self.expr(operand)),
             Call::Strftime(operand) => match ty {

@@ -141,10 +141,6 @@ fn names() {
     shows(&Type::USym, &user, "syscall", "\"syscall\"");
     shows(&Type::Username, &words(&[0]), "root", "\"root\"");
     shows(&Type::Username, &words(&[4242]), "", "\"\"");
-    shows(&Type::Errno, &words(&[2]), "No such file or directory", "\"No such file or directory\"");
-    shows(&Type::Errno, &words(&[-3]), "No such process", "\"No such process\"");
-    shows(&Type::Errno, &words(&[0]), "Success", "\"Success\"");
-    shows(&Type::Errno, &words(&[9999]), "Unknown error", "\"Unknown error\"");
     shows(&Type::Probe, &words(&[1]), "kprobe:vfs_read", "\"kprobe:vfs_read\"");
     shows(&Type::Func, &words(&[1]), "vfs_read", "\"vfs_read\"");
     let cgroup = Type::CgroupPath { filter: String::new() };
@@ -224,7 +220,6 @@ fn no_bytes_make_it_panic() {
         Type::Buf { size: 9 },
         Type::Array { elem: Box::new(Type::USym), len: 2 },
         Type::KStack(stack),
-        Type::Errno,
         Type::Stats { signed: true },
         Type::Avg { signed: false },
         Type::Hist { bits: 2 },

@@ -180,11 +180,12 @@ impl Machine<'_> {
                 let differ = start(left.text(), *len) != start(right.text(), *len);
                 Ok(Value::Int(i64::from(differ)))
             }
-            Call::StrContains { haystack, needle } => {
+            Call::StrStr { haystack, needle } => {
                 let (haystack, needle) = (self.eval(haystack)?, self.eval(needle)?);
                 let (text, part) = (haystack.text(), needle.text());
-                let found = part.is_empty() || text.windows(part.len()).any(|w| w == part);
-                Ok(Value::Int(i64::from(found)))
+                let mut starts = 0..=text.len().saturating_sub(part.len());
+                let found = starts.find(|at| text.get(*at..*at + part.len()) == Some(part));
+                Ok(Value::Int(found.map_or(-1, |at| at as i64)))
             }
             Call::Bswap(of) => {
                 let int = int_of(&of.ty)?;

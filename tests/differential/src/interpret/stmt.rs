@@ -34,7 +34,7 @@ impl Machine<'_> {
                 self.entries(*map).insert(key, Value::Int(new));
                 Ok(())
             }
-            StmtKind::Aggregate { map, key, value } => self.aggregate(*map, key, value),
+            StmtKind::Aggregate { map, key, value, .. } => self.aggregate(*map, key, value),
             StmtKind::If { cond, then, otherwise } => {
                 let chosen = if self.eval(cond)?.int() != 0 { then } else { otherwise };
                 self.stmts(chosen)

@@ -4,6 +4,7 @@ mod badinput;
 mod core;
 mod differential;
 mod elf;
+mod functions;
 mod generated;
 mod kprobe;
 mod lifecycle;
@@ -25,6 +26,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         core::TESTS,
         maps::TESTS,
         numbers::TESTS,
+        functions::TESTS,
         generated::TESTS,
         differential::TESTS,
         uprobe::TESTS,
