@@ -4,6 +4,7 @@ pub mod json;
 mod key;
 mod label;
 pub mod text;
+mod trial;
 
 #[cfg(test)]
 mod tests;
