@@ -106,7 +106,7 @@ mod tests {
         }
         assert_eq!(place("-5"), Ok(Place::Constant(-5)));
         assert_eq!(place("#0x10"), Ok(Place::Constant(16)));
-        for text in ["x31", "v0", "d3", "%x0"] {
+        for text in ["v0", "d3", "%x0", "#x"] {
             assert!(place(text).is_err(), "{text}");
         }
     }
