@@ -237,12 +237,7 @@ fn trampolines(
     Ok(())
 }
 
-fn raw_tracepoints(
-    rest: &str,
-    every: bool,
-    machine: &Machine,
-    out: &mut dyn Write,
-) -> Result<()> {
+fn raw_tracepoints(rest: &str, every: bool, machine: &Machine, out: &mut dyn Write) -> Result<()> {
     let (module, pattern) = match rest.split_once(':') {
         Some((module, pattern)) => (Some(module), pattern),
         None => (None, rest),

@@ -206,7 +206,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_on_every_architecture() {
-        for text in ["", "@", "8@", "8@(", "8@)", "8@[", "8@[x0", "8@$", "8@%", "8@()", "8@[]", "8@,"] {
+        for text in
+            ["", "@", "8@", "8@(", "8@)", "8@[", "8@[x0", "8@$", "8@%", "8@()", "8@[]", "8@,"]
+        {
             for arch in [Arch::X86_64, Arch::Aarch64] {
                 assert!(parse(text, arch).is_err(), "{text}");
             }

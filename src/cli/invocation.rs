@@ -116,9 +116,7 @@ fn usage_error(kind: ErrorKind, message: impl std::fmt::Display) -> clap::Error 
 }
 
 fn refuse_what_is_not_there(flags: &Cli) -> Result<(), clap::Error> {
-    let missing = [
-        (flags.fmt, "--fmt"),
-    ];
+    let missing = [(flags.fmt, "--fmt")];
     match missing.iter().find(|(given, _)| *given) {
         Some((_, flag)) => {
             let message = format!("rbtrace does not have bpftrace's {flag} yet");

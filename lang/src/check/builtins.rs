@@ -252,8 +252,12 @@ fn result(checker: &mut Checker<'_>, span: Span) -> Typed {
             let Some(signature) = signature else {
                 let function = f.function.clone();
                 return Err(checker.error(
-                    Diagnostic::error("no-format", span, format!("the type of {function} is not known"))
-                        .note("it is read from the kernel's types, /sys/kernel/btf"),
+                    Diagnostic::error(
+                        "no-format",
+                        span,
+                        format!("the type of {function} is not known"),
+                    )
+                    .note("it is read from the kernel's types, /sys/kernel/btf"),
                 ));
             };
             hir::Builtin::Arg(signature.params.len() as u32)

@@ -13,9 +13,9 @@ use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
 use crate::resolve::{Attachment, Block};
 use crate::span::Span;
 
-use super::{Checker, usdt};
 use super::scopes::Variable;
 use super::types::Ty;
+use super::{Checker, usdt};
 
 /// A probe block, or a copy of it for some of its attach points.
 #[derive(Debug)]

@@ -15,7 +15,8 @@ pub(super) fn expand(kind: ProbeKind, point: &Point) -> Expansion {
     let target = match (kind, texts.as_slice()) {
         (ProbeKind::Signal, ["signal", SIGNAL]) => Target::Signal { signal: SIGNAL.to_owned() },
         (ProbeKind::Signal, ["signal", other]) => {
-            let error = point.bad_part(1, format!("`{other}` is no signal that rbtrace can wait for"));
+            let error =
+                point.bad_part(1, format!("`{other}` is no signal that rbtrace can wait for"));
             return Err(Failure::Malformed(error.label(format!("expected {SIGNAL}"))));
         }
         (ProbeKind::Signal, [other, _]) => {

@@ -78,7 +78,8 @@ impl Catalog for Machine {
     }
     fn raw_tracepoints(&self, module: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
         let of_module = module.is_none_or(|module| matches(module, "vmlinux"));
-        let names = if of_module { select(pattern, &["sched_switch", "sys_enter"]) } else { vec![] };
+        let names =
+            if of_module { select(pattern, &["sched_switch", "sys_enter"]) } else { vec![] };
         (!self.blind).then(|| names.into_iter().map(|name| ("vmlinux".into(), name)).collect())
     }
     fn usdt_probes(&self, binary: &str) -> Option<Vec<UsdtProbe>> {

@@ -123,13 +123,21 @@ mod tests {
             ("[x1,x2,lsl 3]", Memory { index: index(Extend::Whole, 8), ..plain.clone() }),
             ("[x1, w2, sxtw #2]", Memory { index: index(Extend::Signed32, 4), ..plain.clone() }),
             ("[x1, w2, uxtw]", Memory { index: index(Extend::Unsigned32, 1), ..plain.clone() }),
-            (&near(-8), Memory { displacement: -8, base: Some(PROGRAM_COUNTER), ..Memory::default() }),
+            (
+                &near(-8),
+                Memory { displacement: -8, base: Some(PROGRAM_COUNTER), ..Memory::default() },
+            ),
         ] {
             assert_eq!(place(text), Ok(Place::Memory(expected)), "{text}");
         }
-        for text in ["[w1]", "[x1, #:lo12:a]", "[x1, x2, lsl 4]", "[x1, x2, ror 1]", "[x1, x2, x3, 4]"] {
+        for text in
+            ["[w1]", "[x1, #:lo12:a]", "[x1, x2, lsl 4]", "[x1, x2, ror 1]", "[x1, x2, x3, 4]"]
+        {
             assert!(place(text).is_err(), "{text}");
         }
-        assert!(matches!(place("a+4"), Ok(Place::Memory(Memory { symbol: Some(_), displacement: 4, .. }))));
+        assert!(matches!(
+            place("a+4"),
+            Ok(Place::Memory(Memory { symbol: Some(_), displacement: 4, .. }))
+        ));
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn sum(text: &str) -> Option<(Option<String>, i64)> {
 
 fn is_symbol(text: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '$');
-    text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '.')) && text.chars().all(is_part)
+    text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '.'))
+        && text.chars().all(is_part)
 }
 
 #[cfg(test)]

@@ -67,9 +67,8 @@ fn memory(text: &str) -> Result<Memory, &'static str> {
     };
     let mut memory = Memory { symbol, displacement, base: None, index: None };
     let Some(inside) = inside else { return Ok(memory) };
-    let wanted = |name: &str| {
-        name.strip_prefix('%').and_then(register).ok_or(UNKNOWN_REGISTER).map(Some)
-    };
+    let wanted =
+        |name: &str| name.strip_prefix('%').and_then(register).ok_or(UNKNOWN_REGISTER).map(Some);
     let parts: Vec<&str> = inside.split(',').map(str::trim).collect();
     let (base, index, scale) = match parts.as_slice() {
         [base] => (*base, "", "1"),
@@ -146,7 +145,10 @@ mod tests {
             ("-20(%rbp)", Memory { base: rbp, displacement: -20, ..plain.clone() }),
             ("0x10(%rbp)", Memory { base: rbp, displacement: 16, ..plain.clone() }),
             ("(%rbp,%rax)", Memory { base: rbp, index: index(1), ..plain.clone() }),
-            ("8(%rbp, %rax, 4)", Memory { base: rbp, index: index(4), displacement: 8, symbol: None }),
+            (
+                "8(%rbp, %rax, 4)",
+                Memory { base: rbp, index: index(4), displacement: 8, symbol: None },
+            ),
             ("(,%rax,8)", Memory { index: index(8), ..plain.clone() }),
             ("4096", Memory { displacement: 4096, ..plain.clone() }),
             ("a", Memory { symbol: symbol("a"), ..plain.clone() }),
@@ -161,7 +163,8 @@ mod tests {
         ] {
             assert_eq!(place(text), Ok(Place::Memory(expected)), "{text}");
         }
-        for text in ["%fs:16", "(%xmm0)", "(%rax,%rbx,3)", "(%rax", "a b(%rip)", "(%rax,%rbx,1,1)"] {
+        for text in ["%fs:16", "(%xmm0)", "(%rax,%rbx,3)", "(%rax", "a b(%rip)", "(%rax,%rbx,1,1)"]
+        {
             assert!(place(text).is_err(), "{text}");
         }
     }

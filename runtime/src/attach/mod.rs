@@ -168,10 +168,7 @@ pub(crate) fn attach_many(
 /// Whether probes of a kind are attached last to first. The kernel runs those in reverse order
 /// of attachment, so that blocks run in the order in which they are written.
 pub(crate) fn in_reverse(kind: ProbeKind) -> bool {
-    matches!(
-        kind,
-        ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt
-    )
+    matches!(kind, ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt)
 }
 
 /// Detaches: when this returns, no program runs any more. What is left of the perf events is

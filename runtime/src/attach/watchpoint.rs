@@ -54,11 +54,8 @@ pub(super) fn attach(site: &Site<'_>, watchpoint: &Watchpoint) -> Result<Attachm
 
 /// The threads of a process.
 fn threads(pid: u32) -> Result<Vec<u32>, Error> {
-    let entries =
-        fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| Error::NoProcess(pid))?;
-    Ok(entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect())
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| Error::NoProcess(pid))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect())
 }
 
 fn explain(watchpoint: &Watchpoint, error: io::Error) -> Error {

@@ -23,7 +23,8 @@ use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
-    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP, ProgramBtf, ProgramSpec, load_btf, load_program,
+    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP, ProgramBtf,
+    ProgramSpec, load_btf, load_program,
 };
 
 /// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.

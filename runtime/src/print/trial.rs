@@ -12,7 +12,9 @@ const RED: &str = "31";
 /// Appends an event of a test or benchmark; others are none of this module's.
 pub(super) fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Tests { count } => line(GREEN, "==========", &format!("Running {count} tests."), out),
+        Event::Tests { count } => {
+            line(GREEN, "==========", &format!("Running {count} tests."), out)
+        }
         Event::TestResult { name, passed, duration, output } => {
             line(GREEN, " RUN      ", name, out);
             let (value, unit) = rounded(*duration);

@@ -161,7 +161,10 @@ mod tests {
         let not_text = description(8, [1, 2, 3], b"\xff\0b\0");
         assert!(parse(&not_text, 8, Endianness::Little).is_none());
         for length in 0..64 {
-            assert!(notes::<FileHeader64<Endianness>>(&vec![0xff; length], Endianness::Little).is_empty());
+            assert!(
+                notes::<FileHeader64<Endianness>>(&vec![0xff; length], Endianness::Little)
+                    .is_empty()
+            );
         }
     }
 }
