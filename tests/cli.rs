@@ -78,9 +78,7 @@ fn usage_errors_end_with_status_one_and_a_hint() {
     fails(&rbtrace(&["-p", "1", "-c", "true", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["-k", "--no-warnings", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["--test", "--bench", "x.bt"]), &["cannot be used with"]);
-    for flag in ["--fmt"] {
-        fails(&rbtrace(&[flag, "x.bt"]), &["not have bpftrace's", "yet"]);
-    }
+    fails(&rbtrace(&["--fmt", "x.bt"]), &["not have bpftrace's", "yet"]);
 }
 
 #[test]
