@@ -76,7 +76,11 @@ impl Catalog for Machine {
             _ => Err(SourceLineError::NoDebugInfo),
         }
     }
-    fn raw_tracepoints(&self, module: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
+    fn raw_tracepoints(
+        &self,
+        module: Option<&str>,
+        pattern: &str,
+    ) -> Option<Vec<(String, String)>> {
         let of_module = module.is_none_or(|module| matches(module, "vmlinux"));
         let names =
             if of_module { select(pattern, &["sched_switch", "sys_enter"]) } else { vec![] };
