@@ -95,7 +95,7 @@ impl Checker<'_> {
                 self.combine(BinaryOp::Shr, register, shift, 0, span)?
             }
             Place::Memory(memory) => {
-                let address = self.address(memory, span)?;
+                let address = self.argument_address(memory, span)?;
                 let pointer = Type::Ptr { to: Box::new(ty.clone()), space: Space::User };
                 let address = Box::new(cast(address, &pointer));
                 Expr { kind: ExprKind::Load(address), ty: ty.clone(), span }
@@ -105,7 +105,7 @@ impl Checker<'_> {
     }
 
     /// The sum of the parts of an address.
-    fn address(&mut self, memory: &Memory, span: Span) -> Typed<Expr> {
+    fn argument_address(&mut self, memory: &Memory, span: Span) -> Typed<Expr> {
         if let Some(symbol) = &memory.symbol {
             return Err(self.error(Diagnostic::error(
                 "usdt-argument",
