@@ -9,6 +9,7 @@ pub mod cli;
 pub mod compile;
 mod demo;
 mod explain;
+mod filter;
 mod info;
 mod list;
 mod output;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use anyhow::{Result, bail};
 use rbtrace_lang::catalog::Catalog;
 use rbtrace_lang::resolve::Resolved;
-use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
 use rbtrace_probes_ebpf::plan::{Object, Target};
 
 use crate::catalog::{Machine, format, glob};
@@ -38,7 +38,11 @@ fn one(pattern: &str, machine: &Machine, fields: bool, out: &mut dyn Write) -> R
         None if pattern.is_empty() => ("*", "*"),
         None => ("*", pattern),
     };
-    let every = glob::is_glob(kind);
+    let scope = match ProbeKind::from_name(kind) {
+        Some(_) => Scope::One,
+        None if machine.pid().is_some() || rest.contains('/') => Scope::User,
+        None => Scope::Kernel,
+    };
     let kinds: Vec<ProbeKind> = match ProbeKind::from_name(kind) {
         Some(kind) => vec![kind],
         None => ProbeKind::ALL.into_iter().filter(|k| glob::matches(kind, k.spec().name)).collect(),
@@ -48,35 +52,72 @@ fn one(pattern: &str, machine: &Machine, fields: bool, out: &mut dyn Write) -> R
         bail!("there is no probe kind `{kind}`; there are {}", names.join(", "));
     }
     for kind in kinds {
-        of_kind(kind, rest, every, machine, fields, out)?;
+        if scope.has(kind) {
+            of_kind(kind, rest, scope, machine, fields, out)?;
+        }
     }
     Ok(())
 }
 
-/// `every`: the kind was a pattern, so that what would name a thing twice, or needs a file, is
-/// left out.
+/// What a pattern may list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The one kind that it names.
+    One,
+    /// All kinds that are in files: it has a path, or a process is given.
+    User,
+    /// All other kinds.
+    Kernel,
+}
+
+impl Scope {
+    /// Whether a kind is listed. What would name a thing twice, or has no names, is not.
+    fn has(self, kind: ProbeKind) -> bool {
+        match self {
+            Scope::One => true,
+            Scope::User => matches!(kind, ProbeKind::Uprobe | ProbeKind::Usdt),
+            Scope::Kernel => matches!(
+                kind,
+                ProbeKind::Hardware
+                    | ProbeKind::Software
+                    | ProbeKind::Kprobe
+                    | ProbeKind::Fentry
+                    | ProbeKind::RawTracepoint
+                    | ProbeKind::Tracepoint
+                    | ProbeKind::Xdp
+            ),
+        }
+    }
+}
+
 fn of_kind(
     kind: ProbeKind,
     rest: &str,
-    every: bool,
+    scope: Scope,
     machine: &Machine,
     fields: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
     let name = kind.spec().name;
+    let every = scope != Scope::One;
     match kind {
         ProbeKind::Tracepoint => return tracepoints(rest, every, machine, fields, out),
-        ProbeKind::Kprobe => kernel_functions(name, rest, every, machine, out)?,
-        ProbeKind::Kretprobe if !every => kernel_functions(name, rest, every, machine, out)?,
-        ProbeKind::Uprobe | ProbeKind::Uretprobe if !every => {
-            user_functions(name, rest, machine, fields, out)?;
+        ProbeKind::Kprobe | ProbeKind::Kretprobe => {
+            kernel_functions(name, rest, every, machine, out)?;
         }
+        ProbeKind::Fentry | ProbeKind::Fexit => trampolines(name, rest, every, machine, out)?,
+        ProbeKind::RawTracepoint => raw_tracepoints(rest, every, machine, out)?,
+        ProbeKind::Uprobe | ProbeKind::Uretprobe => {
+            user_functions(name, rest, every, machine, fields, out)?;
+        }
+        ProbeKind::Usdt => usdt(rest, every, machine, out)?,
         ProbeKind::Xdp => {
             for interface in machine.interfaces(rest).unwrap_or_default() {
                 writeln!(out, "{name}:{interface}")?;
             }
         }
-        ProbeKind::Interval | ProbeKind::Profile if !every => {
+        ProbeKind::Software | ProbeKind::Hardware => counters(kind, rest, out)?,
+        ProbeKind::Interval | ProbeKind::Profile => {
             for unit in UNITS.iter().filter(|unit| glob::matches(rest, unit)) {
                 writeln!(out, "{name}:{unit}:")?;
             }
@@ -84,6 +125,18 @@ fn of_kind(
         _ => {}
     }
     Ok(())
+}
+
+/// Events that can be counted, by both names; a count behind them is of no matter.
+fn counters(kind: ProbeKind, rest: &str, out: &mut dyn Write) -> io::Result<()> {
+    let pattern = rest.split(':').next().unwrap_or_default();
+    let names = Counter::all(kind).iter().flat_map(Counter::names);
+    let mut found: Vec<String> = names
+        .filter(|name| glob::matches(pattern, name))
+        .map(|name| format!("{}:{name}:", kind.spec().name))
+        .collect();
+    found.sort_unstable();
+    found.iter().try_for_each(|name| writeln!(out, "{name}"))
 }
 
 fn tracepoints(
@@ -163,9 +216,80 @@ fn has_kprobes() -> bool {
     std::path::Path::new("/sys/bus/event_source/devices/kprobe").exists()
 }
 
+/// Functions that the kernel's trampolines can be attached to, with the kernel as their module.
+fn trampolines(
+    kind: &str,
+    rest: &str,
+    every: bool,
+    machine: &Machine,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let (module, pattern) = rest.split_once(':').unwrap_or(("vmlinux", rest));
+    let Some(functions) = machine.kernel_functions(Some(module), pattern) else {
+        if every {
+            return Ok(());
+        }
+        bail!("kernel functions cannot be listed: /proc/kallsyms cannot be read");
+    };
+    for function in functions {
+        writeln!(out, "{kind}:{module}:{function}")?;
+    }
+    Ok(())
+}
+
+fn raw_tracepoints(rest: &str, every: bool, machine: &Machine, out: &mut dyn Write) -> Result<()> {
+    let (module, pattern) = match rest.split_once(':') {
+        Some((module, pattern)) => (Some(module), pattern),
+        None => (None, rest),
+    };
+    let Some(found) = machine.raw_tracepoints(module, pattern) else {
+        if every {
+            return Ok(());
+        }
+        bail!("raw tracepoints cannot be listed: the kernel has no types in /sys/kernel/btf");
+    };
+    for (module, name) in found {
+        writeln!(out, "rawtracepoint:{module}:{name}")?;
+    }
+    Ok(())
+}
+
+/// `BINARY[:PROVIDER]:NAME`
+fn usdt(rest: &str, every: bool, machine: &Machine, out: &mut dyn Write) -> Result<()> {
+    let parts: Vec<&str> = rest.split(':').collect();
+    let (binary, provider, name) = match parts.as_slice() {
+        [name] => match machine.pid() {
+            Some(_) => ("*", "*", *name),
+            None => (*name, "*", "*"),
+        },
+        [binary, name] => (*binary, "*", *name),
+        [binary, provider, name, ..] => (*binary, *provider, *name),
+        [] => ("*", "*", "*"),
+    };
+    let provider = if provider.is_empty() { "*" } else { provider };
+    let binaries = match binary {
+        "" | "*" => machine.running_binaries(),
+        binary => machine.binaries(binary),
+    };
+    if binaries.is_empty() && !every {
+        bail!("there is no program or library `{binary}`");
+    }
+    for path in binaries {
+        let all = machine.usdt_probes(&path).unwrap_or_default();
+        let wanted = all
+            .iter()
+            .filter(|p| glob::matches(provider, &p.provider) && glob::matches(name, &p.name));
+        for probe in wanted {
+            writeln!(out, "usdt:{path}:{}:{}", probe.provider, probe.name)?;
+        }
+    }
+    Ok(())
+}
+
 fn user_functions(
     kind: &str,
     rest: &str,
+    every: bool,
     machine: &Machine,
     fields: bool,
     out: &mut dyn Write,
@@ -173,7 +297,7 @@ fn user_functions(
     let (binary, pattern) = rest.rsplit_once(':').unwrap_or((rest, "*"));
     let binary = if binary.is_empty() { "*" } else { binary };
     let binaries = machine.binaries(binary);
-    if binaries.is_empty() {
+    if binaries.is_empty() && !every {
         bail!("there is no program or library `{binary}`");
     }
     for path in binaries {
@@ -197,18 +321,35 @@ pub fn script(
     let mut seen = Vec::new();
     for point in resolved.blocks.iter().flat_map(|block| &block.points) {
         let probe = &point.probe;
-        if matches!(probe.target, Target::Begin | Target::End) || seen.contains(&probe.name) {
+        let name = name_in_list(&probe.name, &probe.target);
+        if point.kind.is_run() || seen.contains(&name) {
             continue;
         }
-        seen.push(probe.name.clone());
+        seen.push(name.clone());
         match &probe.target {
             Target::Tracepoint { category, name } => {
                 tracepoint(category, name, machine, fields, out)?
             }
-            _ => writeln!(out, "{}", probe.name)?,
+            _ => writeln!(out, "{name}")?,
         }
     }
     Ok(())
+}
+
+/// How a probe is listed: the number of events or of units of time does not matter.
+fn name_in_list(name: &str, target: &Target) -> String {
+    let numbered = matches!(
+        target,
+        Target::Interval { .. }
+            | Target::Profile(_)
+            | Target::Software { .. }
+            | Target::Hardware { .. }
+    );
+    let mut parts = name.splitn(3, ':');
+    match (numbered, parts.next(), parts.next()) {
+        (true, Some(kind), Some(what)) => format!("{kind}:{what}:"),
+        _ => name.to_owned(),
+    }
 }
 
 /// Writes the probes of an object, `BEGIN` and `END` left out.

@@ -19,11 +19,11 @@ use rbtrace_runtime::sink::Sink;
 use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId};
 
 use crate::catalog::Machine;
-use crate::cli::{Action, Cli, Input, Invocation, Stage};
+use crate::cli::{Action, Cli, Input, Invocation, Mode, Stage};
 use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{output, panic, privileges, verbose};
+use crate::{filter, output, panic, privileges, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -42,9 +42,12 @@ pub fn run(invocation: &Invocation, input: &Input, params: &[String]) -> Result<
     let machine = machine(flags, child.as_ref())?;
     let mut sources = Sources::default();
     let found = object(invocation, program, &params, &machine, &mut sources)?;
-    let Some((object, points)) = found else {
+    let Some((mut object, points)) = found else {
         return Ok(ExitCode::FAILURE);
     };
+    if let Some(pattern) = &flags.probe_filter {
+        filter::apply(pattern, &mut object.plan)?;
+    }
     if !flags.stages.is_empty() && !invocation.prints(Stage::Verifier) {
         return Ok(ExitCode::SUCCESS);
     }
@@ -248,6 +251,9 @@ fn trace(
     if flags.verbose > 0 {
         eprint!("{}", verbose::loaded(script.object, &session.programs(unit)));
     }
+    if let Some(mode) = invocation.mode() {
+        return try_out(mode, &mut session, unit, sink.as_mut());
+    }
     panic::stage("attaching probes");
     let attached = session.attach(unit)?;
     if flags.verbose > 0 {
@@ -271,6 +277,23 @@ fn trace(
         eprint!("{}", losses(&session));
     }
     Ok(ExitCode::from(status.code.to_le_bytes()[0]))
+}
+
+/// Runs tests or benchmarks.
+fn try_out(
+    mode: Mode,
+    session: &mut Session,
+    unit: UnitId,
+    sink: &mut dyn Sink,
+) -> Result<ExitCode, runtime::Error> {
+    panic::stage("running tests or benchmarks");
+    let passed = match mode {
+        Mode::Test => session.run_tests(unit, sink)?,
+        Mode::Bench => session.run_benches(unit, sink)?,
+    };
+    panic::stage("ending");
+    session.finish(sink)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What the user should know before anything happens.

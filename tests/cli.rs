@@ -77,9 +77,8 @@ fn usage_errors_end_with_status_one_and_a_hint() {
     fails(&rbtrace(&["-p", "abc", "-e", HELLO]), &["abc"]);
     fails(&rbtrace(&["-p", "1", "-c", "true", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["-k", "--no-warnings", "-e", HELLO]), &["cannot be used with"]);
-    for flag in ["--test", "--bench", "--fmt"] {
-        fails(&rbtrace(&[flag, "x.bt"]), &["not have bpftrace's", "yet"]);
-    }
+    fails(&rbtrace(&["--test", "--bench", "x.bt"]), &["cannot be used with"]);
+    fails(&rbtrace(&["--fmt", "x.bt"]), &["not have bpftrace's", "yet"]);
 }
 
 #[test]
@@ -217,7 +216,7 @@ fn listing_what_needs_no_root() {
     assert_eq!(out(&listed), format!("uprobe:{own}:rbtrace_demo_work\n"));
     let script = format!("BEGIN {{}} uprobe:{own}:main, interval:s:1 {{ }}");
     let listed = rbtrace(&["-l", "-e", &script]);
-    assert_eq!(out(&listed), format!("uprobe:{own}:main\ninterval:s:1\n"), "{}", err(&listed));
+    assert_eq!(out(&listed), format!("uprobe:{own}:main\ninterval:s:\n"), "{}", err(&listed));
     fails(&rbtrace(&["-l", "frobnicate:x"]), &["frobnicate", "tracepoint"]);
 }
 

@@ -8,7 +8,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rbtrace_lang::catalog::{Catalog, Nothing, TracepointField, TracepointFormat, TypeSource};
+use rbtrace_lang::catalog::{
+    Catalog, Nothing, TracepointField, TracepointFormat, TypeSource, UsdtProbe,
+};
 use rbtrace_lang::expand::Params;
 use rbtrace_lang::resolve::{Context, Options};
 use rbtrace_lang::span::Sources;
@@ -44,6 +46,20 @@ impl Catalog for Machine {
 
     fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
         Some(matching(&["free", "main", "malloc"], pattern))
+    }
+
+    fn raw_tracepoints(&self, _: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
+        let names = matching(&["sched_switch", "sys_enter"], pattern);
+        Some(names.into_iter().map(|name| ("vmlinux".to_owned(), name)).collect())
+    }
+
+    fn usdt_probes(&self, _: &str) -> Option<Vec<UsdtProbe>> {
+        let arguments = ["-4@%edi 8@-16(%rbp) 1@%ah", "-4@$-5 8@8(%rax,%rbx,4) 2@%si"];
+        Some(vec![UsdtProbe {
+            provider: "shell".to_owned(),
+            name: "line".to_owned(),
+            arguments: arguments.map(str::to_owned).to_vec(),
+        }])
     }
 
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {

@@ -14,3 +14,4 @@ pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod types;
+pub mod usdt;

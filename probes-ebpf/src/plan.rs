@@ -183,6 +183,21 @@ pub enum Target {
     Begin,
     /// Once, after everything else was detached.
     End,
+    /// When rbtrace itself receives a signal.
+    Signal {
+        /// Its name: `SIGUSR1`.
+        signal: String,
+    },
+    /// When tests are asked for.
+    Test {
+        /// Name of the test.
+        name: String,
+    },
+    /// When benchmarks are asked for.
+    Bench {
+        /// Name of the benchmark.
+        name: String,
+    },
     /// On one CPU, each `nanoseconds`.
     Interval {
         /// Period; above 0.
@@ -190,6 +205,22 @@ pub enum Target {
     },
     /// On every CPU.
     Profile(Period),
+    /// On every CPU, each `count` events of the kernel.
+    Software {
+        /// Name of a [`crate::kinds::Counter`].
+        event: String,
+        /// Above 0.
+        count: u64,
+    },
+    /// On every CPU, each `count` events of the processor.
+    Hardware {
+        /// Name of a [`crate::kinds::Counter`].
+        event: String,
+        /// Above 0.
+        count: u64,
+    },
+    /// On accesses to memory.
+    Watchpoint(Watchpoint),
     /// On a kernel function's entry or an instruction in it.
     Kprobe(KernelFunction),
     /// On a kernel function's return.
@@ -201,10 +232,23 @@ pub enum Target {
         /// Name in the category.
         name: String,
     },
+    /// On a static tracepoint, before its record is made.
+    RawTracepoint {
+        /// Module, where the script names one.
+        module: Option<String>,
+        /// Name, without a category.
+        name: String,
+    },
+    /// On a kernel function's entry, by a trampoline.
+    Fentry(KernelFunction),
+    /// On a kernel function's return, by a trampoline.
+    Fexit(KernelFunction),
     /// On an instruction of a program or library.
     Uprobe(UserFunction),
     /// On the return from a user function.
     Uretprobe(UserFunction),
+    /// On the places of a static probe of a program or library.
+    Usdt(UsdtProbe),
     /// On a network interface, before the kernel's stack.
     Xdp {
         /// Name or index of the interface.
@@ -222,6 +266,31 @@ pub enum Period {
     Nanoseconds(u64),
     /// Events a second.
     Hertz(u64),
+}
+
+/// Memory that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Watchpoint {
+    /// Where it begins, in the address space of the process that is traced, or the kernel's.
+    pub address: u64,
+    /// Bytes: 1, 2, 4 or 8.
+    pub length: u8,
+    /// What counts as an access.
+    pub access: Access,
+}
+
+/// Accesses that a watchpoint can tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// The processor reads it. Not on x86-64.
+    Read,
+    /// The processor writes to it.
+    Write,
+    /// Either.
+    ReadWrite,
+    /// The instruction there is executed.
+    Execute,
 }
 
 /// An instruction in the kernel.
@@ -247,6 +316,23 @@ pub struct UserFunction {
     pub offset: u64,
     /// Only in this process.
     pub pid: Option<u32>,
+}
+
+/// A static probe of a program or library.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct UsdtProbe {
+    /// Path of the program or library.
+    pub binary: String,
+    /// Who defines the probe.
+    pub provider: String,
+    /// Its name.
+    pub name: String,
+    /// Only those places whose arguments are these (see [`crate::usdt::parse`]); absent: all.
+    pub arguments: Option<String>,
+    /// Only in this process.
+    pub pid: Option<u32>,
+    /// The probe before it is the same with other arguments: both count as one.
+    pub continues: bool,
 }
 
 /// How an XDP program is attached (`XDP_FLAGS_*` in linux/if_link.h).

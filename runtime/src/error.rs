@@ -101,6 +101,14 @@ pub enum Error {
     /// Every probe failed to attach.
     #[error("no probe could be attached")]
     NothingAttached,
+    /// All that there is runs on request only.
+    #[error("No probes attached; use {flag} to run {kind} probes.")]
+    OnRequest {
+        /// The flag of the command that asks for it.
+        flag: &'static str,
+        /// The kind of probes.
+        kind: &'static str,
+    },
     /// A command cannot be run.
     #[error("cannot run `{command}`: {reason}")]
     Command {

@@ -1,6 +1,7 @@
 //! What happened, for a sink to print or a program to use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::format::Format;
 use crate::value::Value;
@@ -42,6 +43,45 @@ pub enum Event {
     Cat(Vec<u8>),
     /// `system`: what the command printed.
     System(Vec<u8>),
+    /// Tests are about to run.
+    Tests {
+        /// How many.
+        count: usize,
+    },
+    /// A test ran.
+    TestResult {
+        /// Its name.
+        name: String,
+        /// Whether it passed.
+        passed: bool,
+        /// How long it ran.
+        duration: Duration,
+        /// What it printed.
+        output: Vec<u8>,
+    },
+    /// Every test ran.
+    TestsDone {
+        /// How many.
+        count: usize,
+        /// Names of those that failed.
+        failed: Vec<String>,
+    },
+    /// Benchmarks are about to run.
+    Benches {
+        /// Characters of the longest name, or so many as names usually get.
+        width: usize,
+    },
+    /// A benchmark ran.
+    BenchResult {
+        /// Its name.
+        name: String,
+        /// How long a run took on average.
+        average: Duration,
+        /// How many runs there were.
+        iterations: u64,
+        /// As in [`Event::Benches`].
+        width: usize,
+    },
     /// Every probe is attached.
     AttachedProbes {
         /// How many.

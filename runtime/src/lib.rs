@@ -26,6 +26,7 @@ pub mod symbols;
 mod sys;
 pub mod time;
 pub mod tracefs;
+mod trial;
 mod unit;
 pub mod value;
 mod watched;

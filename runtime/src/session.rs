@@ -99,6 +99,8 @@ pub struct Session {
     statistics: Option<OwnedFd>,
     /// When it was last looked whether what is probed is still there.
     looked: Instant,
+    /// Tests or benchmarks ran, after which maps do not print.
+    was_trial: bool,
 }
 
 impl Session {
@@ -119,6 +121,7 @@ impl Session {
             leftovers: Vec::new(),
             statistics: None,
             looked: Instant::now(),
+            was_trial: false,
         })
     }
 
@@ -159,6 +162,24 @@ impl Session {
             self.leftovers.extend(unit.detach());
         }
         result
+    }
+
+    /// Runs an object's `begin` blocks and its tests instead of attaching it. Returns whether all
+    /// tests passed.
+    pub fn run_tests(&mut self, unit: UnitId, sink: &mut dyn Sink) -> Result<bool, Error> {
+        self.was_trial = true;
+        let Some(unit) = self.units.get_mut(&unit) else { return Ok(true) };
+        unit.run_all(ProbeKind::Begin)?;
+        unit.run_tests(sink)
+    }
+
+    /// Runs an object's `begin` blocks and its benchmarks instead of attaching it. Returns
+    /// whether none failed.
+    pub fn run_benches(&mut self, unit: UnitId, sink: &mut dyn Sink) -> Result<bool, Error> {
+        self.was_trial = true;
+        let Some(unit) = self.units.get_mut(&unit) else { return Ok(true) };
+        unit.run_all(ProbeKind::Begin)?;
+        unit.run_benches(sink)
     }
 
     /// Lets the command of [`Options::child`] run.
@@ -268,7 +289,9 @@ impl Session {
             unit.report_losses(sink, true)?;
         }
         output(sink.event(&Event::End))?;
-        self.print_maps(sink)?;
+        if !self.was_trial {
+            self.print_maps(sink)?;
+        }
         output(sink.flush())?;
         Ok(ExitStatus { code: late.or(code).unwrap_or(0), reason })
     }
@@ -363,7 +386,14 @@ impl Session {
             return Ok(());
         };
         flag.reset();
-        self.print_maps(sink)?;
+        // A script that waits for the signal says itself what is to happen.
+        let mut answered = false;
+        for unit in self.units.values() {
+            answered |= unit.run_for_signal()?;
+        }
+        if !answered {
+            self.print_maps(sink)?;
+        }
         output(sink.flush())
     }
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{MapRole, MissingProbes, Object, Plan, Target};
 
-use crate::attach::{self, Attachment, Context, Site, begin_end};
+use crate::attach::{self, Attachment, Context, Site, run};
 use crate::decode::Decoder;
 use crate::error::Error;
 use crate::event::Event;
-use crate::load::{self, Loaded};
+use crate::load::{self, Loaded, LoadedProgram};
 use crate::losses::{LossTotal, Losses};
 use crate::machine::{Machine, UnitResolve};
 use crate::maps::LoadedMap;
@@ -104,12 +104,50 @@ impl Unit {
         for (program, loaded) in plan.programs.iter().zip(&self.loaded.programs) {
             if program.kind == kind {
                 for _ in &program.probes {
-                    begin_end::run(loaded.fd.as_fd())?;
+                    run::once(loaded.fd.as_fd())?;
                     runs += 1;
                 }
             }
         }
         Ok(runs)
+    }
+
+    /// Whether there are programs of a kind.
+    pub fn has(&self, kind: ProbeKind) -> bool {
+        self.plan().programs.iter().any(|program| program.kind == kind)
+    }
+
+    /// Runs every program that waits for a signal and is not detached. Returns whether there is
+    /// one.
+    pub fn run_for_signal(&self) -> Result<bool, Error> {
+        let attached = self.attached();
+        let mut ran = false;
+        for (program, loaded) in self.plan().programs.iter().zip(&self.loaded.programs) {
+            if program.kind == ProbeKind::Signal {
+                for _ in program.probes.iter().filter(|p| attached.contains(p)) {
+                    run::once(loaded.fd.as_fd())?;
+                    ran = true;
+                }
+            }
+        }
+        Ok(ran)
+    }
+
+    /// The programs of a kind, by index, with the last part of their probe's name.
+    pub fn programs_of(&self, kind: ProbeKind) -> Vec<(usize, String)> {
+        let plan = self.plan();
+        let programs = plan.programs.iter().enumerate().filter(|(_, p)| p.kind == kind);
+        let named = programs.filter_map(|(index, program)| {
+            let name = &plan.probes.get(*program.probes.first()? as usize)?.name;
+            Some((index, name.split_once(':').map_or(name.as_str(), |(_, n)| n).to_owned()))
+        });
+        named.collect()
+    }
+
+    /// A program, by its index in the plan.
+    pub fn program(&self, index: usize) -> Result<&LoadedProgram, Error> {
+        let program = self.loaded.programs.get(index);
+        program.ok_or_else(|| Error::Malformed("no such program".into()))
     }
 
     /// Runs `begin`, then attaches every probe. After an error some may be attached.
@@ -129,9 +167,27 @@ impl Unit {
             self.attach_place(&place, context, &mut report)?;
         }
         if report.attached == 0 && !self.plan().probes.is_empty() {
-            return Err(report.failed.pop().unwrap_or(Error::NothingAttached));
+            let failed = report.failed.pop();
+            return Err(failed.unwrap_or_else(|| self.nothing_attached()));
         }
         Ok(report)
+    }
+
+    /// How many probes of the script these are.
+    fn count(&self, probes: &[u32]) -> usize {
+        let continues = |index: &&u32| {
+            let probe = self.plan().probes.get(**index as usize);
+            matches!(probe.map(|p| &p.target), Some(Target::Usdt(usdt)) if usdt.continues)
+        };
+        probes.iter().filter(|probe| !continues(probe)).count()
+    }
+
+    fn nothing_attached(&self) -> Error {
+        match (self.has(ProbeKind::Test), self.has(ProbeKind::Bench)) {
+            (true, _) => Error::OnRequest { flag: "--test", kind: "test" },
+            (_, true) => Error::OnRequest { flag: "--bench", kind: "bench" },
+            _ => Error::NothingAttached,
+        }
     }
 
     /// What is to be attached, in the order of the script: each probe by itself, or all probes
@@ -142,7 +198,7 @@ impl Unit {
             let multi = self.loaded.programs.get(index).is_some_and(|p| p.multi);
             let each = |probes: Vec<u32>| Place { program: index, kind: program.kind, probes };
             match program.kind {
-                ProbeKind::Begin | ProbeKind::End => {}
+                ProbeKind::Begin | ProbeKind::End | ProbeKind::Test | ProbeKind::Bench => {}
                 _ if multi => places.push(each(program.probes.clone())),
                 _ => places.extend(program.probes.iter().map(|p| each(vec![*p]))),
             }
@@ -161,7 +217,7 @@ impl Unit {
         if self.is_multi(place.program) {
             match self.attach_together(place, context) {
                 Ok(attachment) => {
-                    report.attached += place.probes.len();
+                    report.attached += self.count(&place.probes);
                     self.keep(place.probes.clone(), attachment, report);
                     return Ok(());
                 }
@@ -177,7 +233,7 @@ impl Unit {
         for probe in order {
             match self.attach_one(place.program, *probe, context) {
                 Ok(attachment) => {
-                    report.attached += 1;
+                    report.attached += self.count(&[*probe]);
                     self.keep(vec![*probe], attachment, report);
                 }
                 Err(e) => match self.plan().config.missing_probes {
@@ -200,8 +256,7 @@ impl Unit {
     }
 
     fn attach_together(&self, place: &Place, context: &Context) -> Result<Attachment, Error> {
-        let program = self.loaded.programs.get(place.program);
-        let program = program.ok_or_else(|| Error::Malformed("no such program".into()))?;
+        let program = self.program(place.program)?;
         let probes = &self.plan().probes;
         let probes: Vec<_> = place
             .probes

@@ -91,7 +91,7 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Files that a process has mapped to execute.
-fn mapped_files(pid: u32) -> Vec<String> {
+pub fn mapped_files(pid: u32) -> Vec<String> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let mut files: Vec<String> = maps
         .lines()
@@ -107,6 +107,16 @@ fn mapped_files(pid: u32) -> Vec<String> {
     files.sort_unstable();
     files.dedup();
     files
+}
+
+/// Files that any process has mapped to execute, each once.
+pub fn in_use() -> Vec<String> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut files: Vec<PathBuf> = pids.flat_map(mapped_files).map(PathBuf::from).collect();
+    files.sort_unstable();
+    files.dedup();
+    once_each(files)
 }
 
 #[cfg(test)]

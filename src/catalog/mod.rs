@@ -6,8 +6,10 @@ pub mod format;
 pub mod glob;
 mod imports;
 mod kernel;
+mod raw_tracepoints;
 mod symbols;
 pub mod types;
+mod usdt;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -17,7 +19,9 @@ use std::rc::Rc;
 
 use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
-use rbtrace_lang::catalog::{Catalog, DebugInfo, TracepointFormat, TypeSource, UserSymbol};
+use rbtrace_lang::catalog::{
+    Catalog, DebugInfo, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
+};
 use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
@@ -38,6 +42,9 @@ pub struct Machine {
     traceable: OnceCell<Option<Vec<Function>>>,
     symbols: OnceCell<Option<KernelSymbols>>,
     kallsyms: OnceCell<Option<Vec<Function>>>,
+    raw_tracepoints: OnceCell<Option<Vec<(String, String)>>>,
+    /// USDT probes of files that were asked about.
+    usdt: RefCell<HashMap<String, Option<Vec<UsdtProbe>>>>,
     /// Files that were asked about a function.
     opened: RefCell<HashMap<String, Option<Rc<Binary>>>>,
     /// All functions of files that were asked about a pattern.
@@ -169,6 +176,31 @@ impl Catalog for Machine {
 
     fn source_line(&self, binary: &str, line: &SourceLine) -> Result<u64, SourceLineError> {
         self.user_types.source_line(binary, line)
+    }
+
+    fn raw_tracepoints(
+        &self,
+        module: Option<&str>,
+        pattern: &str,
+    ) -> Option<Vec<(String, String)>> {
+        let all = self.raw_tracepoints.get_or_init(raw_tracepoints::all).as_deref()?;
+        let wanted = all.iter().filter(|(of, name)| {
+            module.is_none_or(|module| glob::matches(module, of)) && glob::matches(pattern, name)
+        });
+        Some(wanted.cloned().collect())
+    }
+
+    fn running_binaries(&self) -> Vec<String> {
+        match (&self.program, self.pid) {
+            (Some(_), _) => self.program().into_iter().collect(),
+            (None, Some(pid)) => binaries::mapped_files(pid),
+            (None, None) => binaries::in_use(),
+        }
+    }
+
+    fn usdt_probes(&self, binary: &str) -> Option<Vec<UsdtProbe>> {
+        let mut known = self.usdt.borrow_mut();
+        known.entry(binary.to_owned()).or_insert_with(|| usdt::probes(binary)).clone()
     }
 
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {

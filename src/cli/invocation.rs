@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use super::{Buffering, Cli, Format, Stage};
+use super::{Buffering, Cli, Format, Mode, Stage};
 use crate::scripts;
 
 /// What to do, and how.
@@ -87,6 +87,15 @@ impl Invocation {
         Output { file: output.clone(), format: *format, buffering: *buffering }
     }
 
+    /// What is to be run instead of tracing.
+    pub fn mode(&self) -> Option<Mode> {
+        match &self.flags {
+            Cli { test: true, .. } => Some(Mode::Test),
+            Cli { bench: true, .. } => Some(Mode::Bench),
+            flags => flags.mode,
+        }
+    }
+
     /// Whether a stage is to be printed.
     pub fn prints(&self, stage: Stage) -> bool {
         let all = stage != Stage::Verifier;
@@ -107,13 +116,7 @@ fn usage_error(kind: ErrorKind, message: impl std::fmt::Display) -> clap::Error 
 }
 
 fn refuse_what_is_not_there(flags: &Cli) -> Result<(), clap::Error> {
-    let missing = [
-        (flags.test, "--test"),
-        (flags.bench, "--bench"),
-        (flags.fmt, "--fmt"),
-        (flags.mode.is_some(), "--mode"),
-        (flags.probe_filter.is_some(), "--probe-filter"),
-    ];
+    let missing = [(flags.fmt, "--fmt")];
     match missing.iter().find(|(given, _)| *given) {
         Some((_, flag)) => {
             let message = format!("rbtrace does not have bpftrace's {flag} yet");
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn what_does_not_go_together() {
         assert!(fails(&["-p", "1", "-c", "ls", "-e", "x"]).contains("cannot be used with"));
-        assert!(fails(&["--bench", "x"]).contains("--bench yet"));
+        assert!(fails(&["--bench", "--test", "x"]).contains("cannot be used with"));
         assert!(fails(&["--dry-run"]).contains("required"));
         assert!(fails(&["-B", "some", "x"]).contains("possible values"));
         assert!(fails(&["-p", "0", "x"]).contains("0 is not in"));

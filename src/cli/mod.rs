@@ -146,24 +146,24 @@ pub struct Cli {
     #[arg(value_delimiter = ',')]
     pub stages: Vec<Stage>,
 
-    /// Run the `test:` probes (not yet)
-    #[arg(long, hide = true)]
+    /// Run the `test:` probes, and nothing else but `begin` and `end`
+    #[arg(long, help_heading = "What is traced", conflicts_with_all = ["bench", "mode", "dry_run"])]
     pub test: bool,
 
-    /// Run the `bench:` probes (not yet)
-    #[arg(long, hide = true)]
+    /// Measure the `bench:` probes, and run nothing else but `begin` and `end`
+    #[arg(long, help_heading = "What is traced", conflicts_with_all = ["mode", "dry_run"])]
     pub bench: bool,
 
     /// Format a script (not yet)
     #[arg(long, hide = true)]
     pub fmt: bool,
 
-    /// bpftrace's name for --test, --bench and --fmt (not yet)
+    /// bpftrace's name for --test and --bench
     #[arg(long, value_name = "MODE", hide = true)]
-    pub mode: Option<String>,
+    pub mode: Option<Mode>,
 
-    /// Only probes whose name matches (not yet)
-    #[arg(long, value_name = "REGEX", hide = true)]
+    /// Only probes in whose name this regular expression matches, and `begin` and `end`
+    #[arg(long, value_name = "REGEX", help_heading = "What is traced")]
     pub probe_filter: Option<String>,
 
     /// Accepted for bpftrace's sake, without effect: rbtrace uses what the kernel has
@@ -201,6 +201,15 @@ impl Cli {
         let folders = self.debuginfo.iter().flat_map(|folders| folders.split(':'));
         folders.filter(|folder| !folder.is_empty()).map(PathBuf::from).collect()
     }
+}
+
+/// What is run instead of tracing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// The tests
+    Test,
+    /// The benchmarks
+    Bench,
 }
 
 /// How output is written.

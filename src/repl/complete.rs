@@ -1,7 +1,7 @@
 //! What may follow the text before the cursor.
 
 use rbtrace_lang::catalog::{Catalog, TypeSource};
-use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
 
 use super::command::COMMANDS;
 use super::names;
@@ -146,6 +146,11 @@ fn targets<M: Catalog>(kind: ProbeKind, parts: &[&str], machine: &M) -> Vec<Stri
             functions.unwrap_or_default()
         }
         (ProbeKind::Xdp, [_]) => machine.interfaces(&pattern).unwrap_or_default(),
+        (ProbeKind::Software | ProbeKind::Hardware, [prefix]) => {
+            let names = Counter::all(kind).iter().flat_map(Counter::names);
+            starting_with(names.map(|name| format!("{name}:")), prefix)
+        }
+        (ProbeKind::Signal, [prefix]) => starting_with(["signal:SIGUSR1"], prefix),
         (ProbeKind::Interval | ProbeKind::Profile, [prefix]) => {
             starting_with(["hz:", "s:", "ms:", "us:"], prefix)
         }

@@ -126,13 +126,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// Compares two long texts byte by byte up to a NUL in both, or `count` bytes: 1 if they are the
     /// same. `at_end` is the answer where neither has ended by then.
-    fn same_text(
-        &mut self,
-        l: Place,
-        r: Place,
-        count: u32,
-        at_end: bool,
-    ) -> Result<Value, Error> {
+    fn same_text(&mut self, l: Place, r: Place, count: u32, at_end: bool) -> Result<Value, Error> {
         let end = self.iconst(i64::from(at_end));
         let name = format!("same_text_{count}");
         self.search([l, r], u64::from(count), end, &name, |b, index, context| {

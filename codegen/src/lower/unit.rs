@@ -476,6 +476,9 @@ fn section(block: &ProbeBlock, probes: &[plan::Probe]) -> String {
                 format!("{prefix}/{}+{:#x}", f.function, f.offset)
             }
         }
+        (_, Some(Target::Fentry(f) | Target::Fexit(f))) => format!("{prefix}/{}", f.function),
+        (_, Some(Target::RawTracepoint { name, .. })) => format!("{prefix}/{name}"),
+        (_, Some(Target::Usdt(p))) => format!("{prefix}/{}:{}:{}", p.binary, p.provider, p.name),
         (_, Some(Target::Tracepoint { category, name })) => format!("{prefix}/{category}/{name}"),
         (_, Some(Target::Uprobe(f) | Target::Uretprobe(f))) => match &f.symbol {
             Some(symbol) if f.offset == 0 => format!("{prefix}/{}:{symbol}", f.binary),

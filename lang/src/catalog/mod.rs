@@ -38,6 +38,27 @@ pub trait Catalog {
         Err(SourceLineError::NoDebugInfo)
     }
 
+    /// Raw tracepoints as `(module, name)`, of one module or of all; those of the kernel itself
+    /// are of `vmlinux`. `None`: the list cannot be read here.
+    fn raw_tracepoints(
+        &self,
+        _module: Option<&str>,
+        _pattern: &str,
+    ) -> Option<Vec<(String, String)>> {
+        None
+    }
+
+    /// Paths of the programs and libraries that are in use: by the process that [`Catalog::pid`]
+    /// names, or by any.
+    fn running_binaries(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The USDT probes of a program or library, each once. `None`: the file cannot be read as one.
+    fn usdt_probes(&self, _binary: &str) -> Option<Vec<UsdtProbe>> {
+        None
+    }
+
     /// Network interfaces. `None`: the list cannot be read here.
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>>;
 
@@ -77,6 +98,17 @@ pub struct UserSymbol {
     /// The file is always loaded where it says: it is neither a position-independent program nor
     /// a library.
     pub fixed: bool,
+}
+
+/// A USDT probe of a program or library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsdtProbe {
+    /// Who defines it.
+    pub provider: String,
+    /// Its name.
+    pub name: String,
+    /// The arguments of its places (see [`rbtrace_probes_ebpf::usdt`]), different ones only.
+    pub arguments: Vec<String>,
 }
 
 /// Types that live outside the script.

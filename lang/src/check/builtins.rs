@@ -41,7 +41,7 @@ fn with_task(spec: &KindSpec) -> bool {
 }
 
 fn on_functions(spec: &KindSpec) -> bool {
-    matches!(spec.context, Context::Registers)
+    matches!(spec.context, Context::Registers) || spec.kind.binds_at_load()
 }
 
 /// A builtin that is one of the program's.
@@ -70,7 +70,7 @@ const TABLE: &[Builtin] = &[
     plain!("ncpus", anywhere, hir::Builtin::Ncpus, Type::U64),
     plain!("cgroup", with_task, hir::Builtin::Cgroup, Type::U64),
     plain!("rand", anywhere, hir::Builtin::Rand, Type::U32),
-    plain!("retval", anywhere, hir::Builtin::Retval, Type::U64),
+    Builtin { name: "retval", here: anywhere, make: result },
     plain!("probe", anywhere, hir::Builtin::Probe, Type::Probe),
     plain!("func", on_functions, hir::Builtin::Func, Type::Func),
     Builtin {
@@ -173,13 +173,14 @@ pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
 pub(super) fn function_of(target: &Target) -> Option<&str> {
     match target {
         Target::Kprobe(f) | Target::Kretprobe(f) => Some(&f.function),
+        Target::Fentry(f) | Target::Fexit(f) => Some(&f.function),
         Target::Uprobe(f) | Target::Uretprobe(f) => f.symbol.as_deref(),
         _ => None,
     }
 }
 
 /// The N of `argN`.
-fn argument_number(name: &str) -> Option<u32> {
+pub(super) fn argument_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("arg")?;
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -202,6 +203,9 @@ fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
         };
         return Err(checker.error(error));
     }
+    if spec.kind == ProbeKind::Usdt {
+        return checker.usdt_argument(number, span);
+    }
     if number >= MOST_ARGS {
         return Err(checker.error(
             Diagnostic::error("builtin-not-here", span, format!("there is no arg{number}"))
@@ -211,6 +215,8 @@ fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
     let arch = checker.cx.profile.arch;
     let in_registers = (0..MOST_ARGS).take_while(|n| argument_offset(arch, *n).is_some()).count();
     let builtin = match number.checked_sub(in_registers as u32) {
+        // The kernel has put them in a row.
+        _ if spec.context == Context::Arguments => hir::Builtin::Arg(number),
         None => hir::Builtin::Arg(number),
         Some(on_stack) => hir::Builtin::StackArg(on_stack),
     };
@@ -243,6 +249,30 @@ fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {
         )),
         _ => error,
     }
+}
+
+/// What a function returned.
+fn result(checker: &mut Checker<'_>, span: Span) -> Typed {
+    let builtin = match checker.at.probes.first().map(|(_, probe)| &probe.target) {
+        // It is behind the arguments.
+        Some(Target::Fexit(f)) => {
+            let signature = checker.cx.types.kernel_function(f.module.as_deref(), &f.function);
+            let Some(signature) = signature else {
+                let function = f.function.clone();
+                return Err(checker.error(
+                    Diagnostic::error(
+                        "no-format",
+                        span,
+                        format!("the type of {function} is not known"),
+                    )
+                    .note("it is read from the kernel's types, /sys/kernel/btf"),
+                ));
+            };
+            hir::Builtin::Arg(signature.params.len() as u32)
+        }
+        _ => hir::Builtin::Retval,
+    };
+    Ok(Value::new(ExprKind::Builtin(builtin), Type::U64, span))
 }
 
 /// Whether the processor was in user mode: 1 or 0.

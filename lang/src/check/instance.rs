@@ -13,9 +13,9 @@ use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
 use crate::resolve::{Attachment, Block};
 use crate::span::Span;
 
-use super::Checker;
 use super::scopes::Variable;
 use super::types::Ty;
+use super::{Checker, usdt};
 
 /// A probe block, or a copy of it for some of its attach points.
 #[derive(Debug)]
@@ -106,6 +106,11 @@ impl Instance {
         self.built = None;
     }
 
+    /// Whether what it reads is at the same places for another probe of its kind.
+    fn agrees(&self, probe: &plan::Probe) -> bool {
+        self.probes.first().is_none_or(|(_, p)| usdt::agree(&p.target, &probe.target))
+    }
+
     /// A new variable that the script does not know of.
     pub fn temporary(&mut self, ty: Type) -> LocalId {
         let id = LocalId(self.locals.len() as u32);
@@ -149,8 +154,8 @@ pub(super) fn split(
     checker: &mut Checker<'_>,
     into: &mut Vec<Instance>,
 ) {
-    let wants_args = mentions(&mut block.probe, &["args"]);
-    let wants_number = mentions(&mut block.probe, &["probe", "func"]);
+    let wants_args = mentions(&mut block.probe, |name| name == "args");
+    let wants_number = mentions(&mut block.probe, |name| matches!(name, "probe" | "func"));
     let probe = std::rc::Rc::new(block.probe.clone());
     let first = into.len();
     // The format that the copies from `first` on have.
@@ -160,10 +165,10 @@ pub(super) fn split(
         checker.program.probes.push(point.clone());
         let format = if wants_args { format_of(&point.target, checker) } else { None };
         // Without a cookie a program cannot tell which of its probes it runs for.
-        let can_share = !wants_number || kind.spec().has_cookie;
+        let can_share = !kind.binds_at_load() && (!wants_number || kind.spec().has_cookie);
         let mut same = into.iter_mut().skip(first).zip(&formats);
         if let Some((instance, _)) =
-            same.find(|(i, f)| can_share && i.kind == *kind && **f == format)
+            same.find(|(i, f)| can_share && i.kind == *kind && **f == format && i.agrees(point))
         {
             instance.probes.push((index, point.clone()));
             continue;
@@ -186,11 +191,11 @@ fn format_of(target: &Target, checker: &Checker<'_>) -> Option<(TracepointFormat
     Some((checker.cx.types.tracepoint(category, name)?, category == "syscalls"))
 }
 
-/// Whether a block mentions one of these builtins.
-fn mentions(probe: &mut ast::Probe, builtins: &[&str]) -> bool {
+/// Whether a block mentions a name of this kind.
+pub(super) fn mentions(probe: &mut ast::Probe, wanted: impl Fn(&str) -> bool) -> bool {
     /// Looks for them.
     struct Search<'a> {
-        builtins: &'a [&'a str],
+        wanted: &'a dyn Fn(&str) -> bool,
         found: bool,
     }
     impl VisitMut for Search<'_> {
@@ -200,11 +205,11 @@ fn mentions(probe: &mut ast::Probe, builtins: &[&str]) -> bool {
                 ast::ExprKind::Call { name, .. } => &name.name,
                 _ => "",
             };
-            self.found |= self.builtins.contains(&name);
+            self.found |= (self.wanted)(name);
             visit::expr(self, expr);
         }
     }
-    let mut search = Search { builtins, found: false };
+    let mut search = Search { wanted: &wanted, found: false };
     if let Some(predicate) = &mut probe.predicate {
         search.expr(predicate);
     }

@@ -42,6 +42,7 @@ mod scopes;
 mod series;
 mod stmt;
 mod types;
+mod usdt;
 mod value;
 
 use rbtrace_probes_ebpf::helpers::Helper;
@@ -106,6 +107,7 @@ pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagno
     checker.maps.declare(declarations, &mut early);
     let mut instances = Vec::new();
     for (block, names) in blocks.iter_mut().zip(&names) {
+        usdt::split(block, cx);
         instance::split(block, names, &mut checker, &mut instances);
     }
     checker.solve(&mut instances);

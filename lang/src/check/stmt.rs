@@ -48,7 +48,12 @@ impl Checker<'_> {
         let pid = catalog.pid().filter(|pid| catalog.cpid() != Some(*pid));
         let restricts = matches!(
             self.at.kind,
-            ProbeKind::Kprobe | ProbeKind::Kretprobe | ProbeKind::Tracepoint
+            ProbeKind::Kprobe
+                | ProbeKind::Kretprobe
+                | ProbeKind::Tracepoint
+                | ProbeKind::RawTracepoint
+                | ProbeKind::Fentry
+                | ProbeKind::Fexit
         );
         let (Some(pid), true) = (pid, restricts) else { return predicate };
         let here = Value::new(ExprKind::Builtin(Builtin::Pid), Type::U32, span);

@@ -71,7 +71,7 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
 }
 
 /// The functions that a name or pattern stands for.
-fn find(
+pub(super) fn find(
     module: Option<&str>,
     name: &str,
     point: &Point,

@@ -4,13 +4,19 @@
 //! are expanded by asking the [`Catalog`].
 
 mod begin_end;
+mod counter;
+mod fentry;
 mod kprobe;
+mod own;
 mod point;
+mod rawtracepoint;
 pub mod settings;
 mod source_line;
 mod timer;
 mod tracepoint;
 mod uprobe;
+mod usdt;
+mod watchpoint;
 mod xdp;
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
@@ -138,6 +144,7 @@ pub fn resolve(script: ast::Script, cx: &Context<'_>) -> Result<Resolved, Vec<Di
         }
     }
     resolver.check_count(&resolved);
+    resolver.errors.extend(own::duplicates(&resolved.blocks));
     if !resolver.errors.is_empty() {
         return Err(resolver.errors);
     }
@@ -247,9 +254,15 @@ impl Resolver<'_> {
     fn expand(&mut self, kind: ProbeKind, point: &Point) -> Expansion {
         match kind {
             ProbeKind::Begin | ProbeKind::End => begin_end::expand(kind, point),
+            ProbeKind::Signal | ProbeKind::Test | ProbeKind::Bench => own::expand(kind, point),
+            ProbeKind::Software | ProbeKind::Hardware => counter::expand(kind, point),
+            ProbeKind::Watchpoint => watchpoint::expand(point, self.cx),
             ProbeKind::Interval | ProbeKind::Profile => timer::expand(kind, point),
             ProbeKind::Kprobe | ProbeKind::Kretprobe => kprobe::expand(kind, point, self.cx),
             ProbeKind::Tracepoint => tracepoint::expand(point, self.cx),
+            ProbeKind::RawTracepoint => rawtracepoint::expand(point, self.cx),
+            ProbeKind::Fentry | ProbeKind::Fexit => fentry::expand(kind, point, self.cx),
+            ProbeKind::Usdt => usdt::expand(point, self.cx),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => uprobe::expand(kind, point, self.cx),
             ProbeKind::Xdp => xdp::expand(point, self.cx),
         }

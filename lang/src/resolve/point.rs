@@ -169,18 +169,8 @@ pub fn split_offset(text: &str) -> Result<(&str, u64), String> {
 /// The full name of a probe kind that exists but is not built yet.
 pub fn unsupported_kind(name: &str) -> Option<&'static str> {
     const KINDS: &[(&str, &[&str])] = &[
-        ("fentry", &["f", "kfunc"]),
-        ("fexit", &["fr", "kretfunc"]),
-        ("rawtracepoint", &["rt"]),
-        ("usdt", &["U"]),
-        ("software", &["s"]),
-        ("hardware", &["h"]),
-        ("watchpoint", &["w"]),
         ("asyncwatchpoint", &["aw"]),
         ("iter", &["it"]),
-        ("self", &[]),
-        ("test", &[]),
-        ("bench", &[]),
         ("tc", &[]),
         ("socket", &[]),
         ("cgroup_skb", &[]),

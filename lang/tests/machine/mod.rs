@@ -6,6 +6,7 @@ use std::path::Path;
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
     Catalog, DataLoc, ImportError, Imported, Loader, TracepointField, TracepointFormat, TypeSource,
+    UsdtProbe,
 };
 use rbtrace_probes_ebpf::types::{Field, Type};
 
@@ -74,6 +75,30 @@ impl Catalog for Machine {
             ("/bin/bash", ..) => Err(SourceLineError::NoFile { names: vec!["main.c".into()] }),
             _ => Err(SourceLineError::NoDebugInfo),
         }
+    }
+    fn raw_tracepoints(
+        &self,
+        module: Option<&str>,
+        pattern: &str,
+    ) -> Option<Vec<(String, String)>> {
+        let of_module = module.is_none_or(|module| matches(module, "vmlinux"));
+        let names =
+            if of_module { select(pattern, &["sched_switch", "sys_enter"]) } else { vec![] };
+        (!self.blind).then(|| names.into_iter().map(|name| ("vmlinux".into(), name)).collect())
+    }
+    fn usdt_probes(&self, binary: &str) -> Option<Vec<UsdtProbe>> {
+        let probe = |name: &str, arguments: &[&str]| UsdtProbe {
+            provider: "shell".into(),
+            name: name.into(),
+            arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        Some(match binary {
+            "/bin/bash" => vec![
+                probe("line", &["-4@%edi 8@-16(%rbp) 1@%ah", "-4@$5 8@8(%rax,%rbx,4)"]),
+                probe("speed", &["8f@%xmm0"]),
+            ],
+            _ => Vec::new(),
+        })
     }
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
         (!self.blind).then(|| select(pattern, &["eth0", "lo"]))

@@ -4,15 +4,23 @@
 //! [`ProbeKind::spec`]; nothing else in this crate knows kinds by name.
 
 mod begin_end;
+mod counter;
+mod fentry;
 mod kprobe;
+mod own;
+mod rawtracepoint;
 mod timer;
 mod tracepoint;
 mod uprobe;
+mod usdt;
+mod watchpoint;
 mod xdp;
 
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Arch;
+
+pub use counter::Counter;
 
 /// A kind of probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,20 +30,40 @@ pub enum ProbeKind {
     Begin,
     /// `end`: once, at the end.
     End,
+    /// `self:signal`: rbtrace itself receives a signal.
+    Signal,
+    /// `test`: a test, run on request.
+    Test,
+    /// `bench`: a benchmark, run on request.
+    Bench,
     /// `interval`: at a fixed interval, on one CPU.
     Interval,
     /// `profile`: at a fixed interval, on every CPU.
     Profile,
+    /// `software`: events that the kernel counts.
+    Software,
+    /// `hardware`: events that the processor counts.
+    Hardware,
+    /// `watchpoint`: accesses to an address.
+    Watchpoint,
     /// `kprobe`: entry of a kernel function, or an instruction in it.
     Kprobe,
     /// `kretprobe`: return of a kernel function.
     Kretprobe,
     /// `tracepoint`: a static tracepoint of the kernel.
     Tracepoint,
+    /// `rawtracepoint`: a static tracepoint, before its record is made.
+    RawTracepoint,
+    /// `fentry`: entry of a kernel function, by a trampoline.
+    Fentry,
+    /// `fexit`: return of a kernel function, by a trampoline.
+    Fexit,
     /// `uprobe`: entry of a user function, or an instruction in it.
     Uprobe,
     /// `uretprobe`: return of a user function.
     Uretprobe,
+    /// `usdt`: a static probe of a program.
+    Usdt,
     /// `xdp`: a packet that arrives on an interface.
     Xdp,
 }
@@ -53,6 +81,8 @@ pub enum ProgramType {
     PerfEvent = 7,
     /// `BPF_PROG_TYPE_RAW_TRACEPOINT`
     RawTracepoint = 17,
+    /// `BPF_PROG_TYPE_TRACING`
+    Tracing = 26,
 }
 
 /// What the context pointer of a program points to.
@@ -60,6 +90,8 @@ pub enum ProgramType {
 pub enum Context {
     /// `struct pt_regs`: see [`argument_offset`].
     Registers,
+    /// A function's arguments, 8 bytes each; the result comes behind the last.
+    Arguments,
     /// The record of the tracepoint's format file; the first 8 bytes may not be read.
     TracepointRecord,
     /// `struct bpf_perf_event_data`, which begins with `struct pt_regs`.
@@ -128,16 +160,26 @@ pub struct KindSpec {
 
 impl ProbeKind {
     /// Every kind, in the order of listings.
-    pub const ALL: [ProbeKind; 10] = [
+    pub const ALL: [ProbeKind; 20] = [
         ProbeKind::Begin,
         ProbeKind::End,
+        ProbeKind::Signal,
+        ProbeKind::Test,
+        ProbeKind::Bench,
         ProbeKind::Interval,
         ProbeKind::Profile,
+        ProbeKind::Hardware,
+        ProbeKind::Software,
+        ProbeKind::Watchpoint,
         ProbeKind::Kprobe,
         ProbeKind::Kretprobe,
+        ProbeKind::Fentry,
+        ProbeKind::Fexit,
+        ProbeKind::RawTracepoint,
         ProbeKind::Tracepoint,
         ProbeKind::Uprobe,
         ProbeKind::Uretprobe,
+        ProbeKind::Usdt,
         ProbeKind::Xdp,
     ];
 
@@ -146,15 +188,42 @@ impl ProbeKind {
         match self {
             ProbeKind::Begin => &begin_end::BEGIN,
             ProbeKind::End => &begin_end::END,
+            ProbeKind::Signal => &own::SIGNAL,
+            ProbeKind::Test => &own::TEST,
+            ProbeKind::Bench => &own::BENCH,
             ProbeKind::Interval => &timer::INTERVAL,
             ProbeKind::Profile => &timer::PROFILE,
+            ProbeKind::Software => &counter::SOFTWARE,
+            ProbeKind::Hardware => &counter::HARDWARE,
+            ProbeKind::Watchpoint => &watchpoint::WATCHPOINT,
             ProbeKind::Kprobe => &kprobe::KPROBE,
             ProbeKind::Kretprobe => &kprobe::KRETPROBE,
             ProbeKind::Tracepoint => &tracepoint::TRACEPOINT,
+            ProbeKind::RawTracepoint => &rawtracepoint::RAWTRACEPOINT,
+            ProbeKind::Fentry => &fentry::FENTRY,
+            ProbeKind::Fexit => &fentry::FEXIT,
+            ProbeKind::Usdt => &usdt::USDT,
             ProbeKind::Uprobe => &uprobe::UPROBE,
             ProbeKind::Uretprobe => &uprobe::URETPROBE,
             ProbeKind::Xdp => &xdp::XDP,
         }
+    }
+
+    /// Whether user space runs the programs of this kind, instead of attaching them.
+    pub const fn is_run(self) -> bool {
+        matches!(
+            self,
+            ProbeKind::Begin
+                | ProbeKind::End
+                | ProbeKind::Signal
+                | ProbeKind::Test
+                | ProbeKind::Bench
+        )
+    }
+
+    /// Whether a program is tied to its one target when it is loaded.
+    pub const fn binds_at_load(self) -> bool {
+        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit)
     }
 
     /// The kind that a script calls `name`, by its full name or an alias.

@@ -153,6 +153,15 @@ fn check_target(target: &Target) -> Checked {
     };
     match target {
         Target::Begin | Target::End => Ok(()),
+        Target::Signal { signal } => text(signal),
+        Target::Test { name } | Target::Bench { name } => text(name),
+        Target::Software { event, count } | Target::Hardware { event, count } => {
+            text(event)?;
+            ensure(*count > 0, "a probe counts nothing")
+        }
+        Target::Watchpoint(w) => {
+            ensure(matches!(w.length, 1 | 2 | 4 | 8), "a watchpoint has an impossible length")
+        }
         Target::Interval { nanoseconds: n }
         | Target::Profile(Period::Nanoseconds(n) | Period::Hertz(n)) => {
             ensure(*n > 0, "a probe has no period")
@@ -162,6 +171,19 @@ fn check_target(target: &Target) -> Checked {
             if f.function.is_empty() { Ok(()) } else { component(&f.function) }
         }
         Target::Tracepoint { category, name } => component(category).and_then(|()| component(name)),
+        Target::Fentry(f) | Target::Fexit(f) => {
+            f.module.iter().try_for_each(|m| component(m))?;
+            component(&f.function)
+        }
+        Target::RawTracepoint { module, name } => {
+            module.iter().try_for_each(|m| component(m))?;
+            component(name)
+        }
+        Target::Usdt(probe) => {
+            text(&probe.binary)?;
+            text(&probe.provider)?;
+            text(&probe.name)
+        }
         Target::Uprobe(f) | Target::Uretprobe(f) => {
             text(&f.binary)?;
             f.symbol.iter().try_for_each(|s| text(s))

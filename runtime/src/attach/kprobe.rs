@@ -52,6 +52,7 @@ pub(super) fn attach(
     let spec = perf::ProbeSpec {
         pmu,
         return_bit: on_return.then(|| features::pmu_return_bit(PMU)),
+        semaphore: 0,
         name: c_name.as_deref(),
         offset: function.offset,
         pid: None,

@@ -3,12 +3,17 @@
 //! Whatever is attached hangs on file descriptors alone: when they are closed, by whatever end
 //! of the process, nothing is left in the kernel.
 
-pub(crate) mod begin_end;
+mod counter;
+mod fentry;
 pub(crate) mod kprobe;
 mod netlink;
+mod rawtracepoint;
+pub(crate) mod run;
 mod timer;
 mod tracepoint;
 mod uprobe;
+mod usdt;
+mod watchpoint;
 mod xdp;
 
 pub use xdp::interfaces;
@@ -117,12 +122,26 @@ impl Site<'_> {
 /// Attaches a program to one probe.
 pub(crate) fn attach(site: &Site<'_>, target: &Target) -> Result<Attachment, Error> {
     match target {
-        Target::Begin | Target::End => Ok(Attachment::default()),
+        Target::Begin
+        | Target::End
+        | Target::Signal { .. }
+        | Target::Test { .. }
+        | Target::Bench { .. } => Ok(Attachment::default()),
         Target::Interval { nanoseconds } => timer::interval(site, *nanoseconds),
         Target::Profile(period) => timer::profile(site, *period),
+        Target::Software { event, count } => {
+            counter::attach(site, ProbeKind::Software, event, *count)
+        }
+        Target::Hardware { event, count } => {
+            counter::attach(site, ProbeKind::Hardware, event, *count)
+        }
+        Target::Watchpoint(watchpoint) => watchpoint::attach(site, watchpoint),
         Target::Kprobe(function) => kprobe::attach(site, function, false),
         Target::Kretprobe(function) => kprobe::attach(site, function, true),
         Target::Tracepoint { category, name } => tracepoint::attach(site, category, name),
+        Target::RawTracepoint { name, .. } => rawtracepoint::attach(site, name),
+        Target::Fentry(function) | Target::Fexit(function) => fentry::attach(site, function),
+        Target::Usdt(probe) => usdt::attach(site, probe),
         Target::Uprobe(function) => uprobe::attach(site, function, false),
         Target::Uretprobe(function) => uprobe::attach(site, function, true),
         Target::Xdp { interface, mode } => xdp::attach(site, interface, *mode),
@@ -141,6 +160,7 @@ pub(crate) fn attach_many(
         ProbeKind::Kprobe | ProbeKind::Kretprobe => {
             kprobe::attach_many(program, probes, kind == ProbeKind::Kretprobe)
         }
+        ProbeKind::Usdt => usdt::attach_many(program, probes, context),
         _ => uprobe::attach_many(program, probes, context, kind == ProbeKind::Uretprobe),
     }
 }
@@ -148,7 +168,7 @@ pub(crate) fn attach_many(
 /// Whether probes of a kind are attached last to first. The kernel runs those in reverse order
 /// of attachment, so that blocks run in the order in which they are written.
 pub(crate) fn in_reverse(kind: ProbeKind) -> bool {
-    matches!(kind, ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::Uretprobe)
+    matches!(kind, ProbeKind::Kprobe | ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt)
 }
 
 /// Detaches: when this returns, no program runs any more. What is left of the perf events is

@@ -31,7 +31,8 @@ pub(super) fn profile(site: &Site<'_>, period: Period) -> Result<Attachment, Err
 fn on_cpu(site: &Site<'_>, period: u64, cpu: u32, pid: Option<u32>) -> Result<Attachment, Error> {
     // The kernel takes 63 bits, and 0 would mean a counter that never fires.
     let period = period.clamp(1, i64::MAX as u64);
-    let event = perf::open_clock(period, cpu, pid)
+    let clock = perf::CounterSpec { hardware: false, config: perf::CPU_CLOCK, period, cpu, pid };
+    let event = perf::open_counter(&clock)
         .map_err(|e| Error::privileged("open a clock event", Need::Tracing, e))?;
     site.attach_event(event)
 }

@@ -24,19 +24,32 @@ pub(super) fn attach(
     function: &UserFunction,
     on_return: bool,
 ) -> Result<Attachment, Error> {
-    let Some(pmu) = features::pmu_type(PMU) else { return Err(no_uprobes()) };
     let pid = function.pid.or(site.context.pid);
     let binary = Binary::open(&find_binary(&function.binary, pid)?)?;
     let offset = place(&binary, function)?;
-    let path = c_path(binary.path())?;
+    let place = Place { offset, semaphore: 0, probe: site.probe };
+    attach_at(site, binary.path(), &place, pid, on_return)
+}
+
+/// Attaches to one place in a file, by its offset.
+pub(super) fn attach_at(
+    site: &Site<'_>,
+    path: &Path,
+    place: &Place,
+    pid: Option<u32>,
+    on_return: bool,
+) -> Result<Attachment, Error> {
+    let Some(pmu) = features::pmu_type(PMU) else { return Err(no_uprobes()) };
+    let name = c_path(path)?;
     let spec = perf::ProbeSpec {
         pmu,
         return_bit: on_return.then(|| features::pmu_return_bit(PMU)),
-        name: Some(&path),
-        offset,
+        semaphore: place.semaphore,
+        name: Some(&name),
+        offset: place.offset,
         pid,
     };
-    let event = perf::open_probe(&spec).map_err(|e| explain(function, e, pid))?;
+    let event = perf::open_probe(&spec).map_err(|e| explain(path, place, e, pid))?;
     site.attach_event(event)
 }
 
@@ -47,20 +60,47 @@ pub(super) fn attach_many(
     context: &Context,
     on_return: bool,
 ) -> Result<Attachment, Error> {
+    link_places(program, &by_file(probes, context)?, on_return)
+}
+
+/// Attaches to many places, by one link for each file and process.
+pub(super) fn link_places(
+    program: BorrowedFd<'_>,
+    places: &Places,
+    on_return: bool,
+) -> Result<Attachment, Error> {
     let mut all = Attachment::default();
-    for ((path, pid), places) in by_file(probes, context)? {
-        let offsets: Vec<u64> = places.iter().map(|(offset, _)| *offset).collect();
-        let cookies: Vec<u64> = places.iter().map(|(_, probe)| u64::from(*probe)).collect();
-        let path = c_path(&path)?;
-        let link = bpf::link_uprobe_multi(program, &path, &offsets, &cookies, pid, on_return)
+    for ((path, pid), places) in places {
+        let path = c_path(path)?;
+        let spec = bpf::UprobeMulti {
+            path: &path,
+            offsets: &places.iter().map(|place| place.offset).collect::<Vec<_>>(),
+            semaphores: &places.iter().map(|place| place.semaphore).collect::<Vec<_>>(),
+            cookies: &places.iter().map(|place| u64::from(place.probe)).collect::<Vec<_>>(),
+            pid: *pid,
+            on_return,
+        };
+        let link = bpf::link_uprobe_multi(program, &spec)
             .map_err(|e| Error::privileged("attach to user functions", Need::Tracing, e))?;
         all.links.push(link);
     }
     Ok(all)
 }
 
-/// Offset and probe of each place, by file and process.
-type Places = BTreeMap<(PathBuf, Option<u32>), Vec<(u64, u32)>>;
+/// A place in a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Where in the file the counter is that the kernel raises while the probe is attached; 0:
+    /// there is none.
+    pub semaphore: u64,
+    /// Index of the probe in the plan.
+    pub probe: u32,
+}
+
+/// Places by file and process.
+pub(super) type Places = BTreeMap<(PathBuf, Option<u32>), Vec<Place>>;
 
 fn by_file(probes: &[(u32, &Probe)], context: &Context) -> Result<Places, Error> {
     let mut binaries: BTreeMap<(&str, Option<u32>), Binary> = BTreeMap::new();
@@ -78,7 +118,8 @@ fn by_file(probes: &[(u32, &Probe)], context: &Context) -> Result<Places, Error>
             }
         };
         let offset = place(binary, function)?;
-        places.entry((binary.path().to_owned(), pid)).or_default().push((offset, *index));
+        let place = Place { offset, semaphore: 0, probe: *index };
+        places.entry((binary.path().to_owned(), pid)).or_default().push(place);
     }
     Ok(places)
 }
@@ -114,9 +155,8 @@ fn c_path(path: &Path) -> Result<CString, Error> {
     })
 }
 
-fn explain(function: &UserFunction, error: io::Error, pid: Option<u32>) -> Error {
-    let symbol = function.symbol.as_deref().unwrap_or_default();
-    let place = format!("{}:{symbol}+{:#x}", function.binary, function.offset);
+fn explain(path: &Path, place: &Place, error: io::Error, pid: Option<u32>) -> Error {
+    let place = format!("{} at offset {:#x} of the file", path.display(), place.offset);
     let reason = match error.raw_os_error() {
         Some(libc::ESRCH) => return Error::NoProcess(pid.unwrap_or(0)),
         Some(libc::EINVAL | libc::EILSEQ) => "the kernel finds no instruction there",

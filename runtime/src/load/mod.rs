@@ -3,6 +3,7 @@
 //! aya-obj parses, links and relocates; aya creates the maps. `aya::EbpfLoader` is not used: it
 //! parses the BTF of the whole kernel before anything else, whether or not the object needs it.
 
+mod target;
 pub mod verifier;
 
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use aya_obj::btf::BtfFeatures;
-use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType};
 use rbtrace_probes_ebpf::object::check_host;
 use rbtrace_probes_ebpf::plan::{GlobalValue, Object, Plan, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
@@ -22,13 +23,12 @@ use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
-    ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ProgramBtf, ProgramSpec, load_btf, load_program,
+    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP, ProgramBtf,
+    ProgramSpec, load_btf, load_program,
 };
 
 /// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.
 const UPROBE_MULTI_SINCE: KernelVersion = KernelVersion::new(6, 10);
-/// `expected_attach_type` of an XDP program: `BPF_XDP` in linux/bpf.h.
-const ATTACH_XDP: u32 = 37;
 
 /// A program as it is handed to the kernel: relocated and linked.
 #[derive(Debug)]
@@ -36,6 +36,10 @@ pub(crate) struct Image {
     name: CString,
     license: CString,
     kind: u32,
+    /// `expected_attach_type` of a program for one place.
+    attach_type: u32,
+    /// Number in the kernel's BTF of the function that the program is for, or 0.
+    target: u32,
     instructions: Vec<aya_obj::generated::bpf_insn>,
     functions: Vec<u8>,
     lines: Vec<u8>,
@@ -84,8 +88,9 @@ pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded,
     link(&mut elf, &maps)?;
     let maps::Created { by_plan: maps, sections, .. } = maps;
     let mut loaded = Loaded { plan, maps, sections, programs: Vec::new(), warnings, btf };
+    let mut targets = target::Targets::default();
     for index in 0..loaded.plan.programs.len() {
-        let image = image(&loaded.plan, index, &elf)?;
+        let image = image(&loaded.plan, index, &elf, &mut targets)?;
         let program = loaded.load_image(index, image)?;
         loaded.programs.push(program);
     }
@@ -218,7 +223,12 @@ fn link(elf: &mut aya_obj::Object, maps: &maps::Created) -> Result<(), Error> {
     guarded(|| elf.relocate_calls(&text))?.map_err(|e| Error::Malformed(error_chain(&e)))
 }
 
-fn image(plan: &Plan, index: usize, elf: &aya_obj::Object) -> Result<Image, Error> {
+fn image(
+    plan: &Plan,
+    index: usize,
+    elf: &aya_obj::Object,
+    targets: &mut target::Targets,
+) -> Result<Image, Error> {
     let program =
         plan.programs.get(index).ok_or_else(|| Error::Malformed("no such program".into()))?;
     let missing = || Error::Malformed(format!("there is no program {}", program.symbol));
@@ -228,11 +238,23 @@ fn image(plan: &Plan, index: usize, elf: &aya_obj::Object) -> Result<Image, Erro
         name: kernel_name(&program.symbol),
         license: definition.license.clone(),
         kind: program.kind.spec().program as u32,
+        attach_type: attach_type(program.kind),
+        target: targets.of(plan, program)?,
         instructions: function.instructions.clone(),
         functions: function.func_info.func_info_bytes(),
         lines: function.line_info.line_info_bytes(),
         symbol: program.symbol.clone(),
     })
+}
+
+/// `expected_attach_type` of programs for one place.
+fn attach_type(kind: ProbeKind) -> u32 {
+    match kind {
+        ProbeKind::Fentry => ATTACH_FENTRY,
+        ProbeKind::Fexit => ATTACH_FEXIT,
+        _ if kind.spec().program == ProgramType::Xdp => ATTACH_XDP,
+        _ => 0,
+    }
 }
 
 /// A name as the kernel takes it: letters, digits, `_` and `.`, 15 bytes.
@@ -295,7 +317,9 @@ impl Loaded {
             {
                 Some(ATTACH_KPROBE_MULTI)
             }
-            ProbeKind::Uprobe | ProbeKind::Uretprobe if kernel >= UPROBE_MULTI_SINCE => {
+            ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt
+                if kernel >= UPROBE_MULTI_SINCE =>
+            {
                 Some(ATTACH_UPROBE_MULTI)
             }
             _ => None,
@@ -309,6 +333,7 @@ impl Loaded {
             instructions: &image.instructions,
             license: &image.license,
             attach_type,
+            target: image.target,
             btf: self.btf.as_ref().map(|fd| ProgramBtf {
                 fd: fd.as_fd(),
                 functions: &image.functions,
@@ -324,27 +349,21 @@ impl Loaded {
     /// What the verifier says of a program.
     pub fn verifier_log(&self, index: usize) -> String {
         let Some(program) = self.programs.get(index) else { return String::new() };
-        verifier::log_of(&self.spec(&program.image, attach_type(&program.image).0))
+        verifier::log_of(&self.spec(&program.image, program.image.attach_type))
     }
 
     fn submit_or_explain(&self, image: &Image) -> Result<OwnedFd, Error> {
-        let (attach_type, need) = attach_type(image);
-        let error = match self.submit(image, attach_type) {
+        let need = if image.attach_type == ATTACH_XDP { Need::Network } else { Need::Tracing };
+        let error = match self.submit(image, image.attach_type) {
             Ok(fd) => return Ok(fd),
             Err(error) => error,
         };
         if error.raw_os_error() == Some(libc::EPERM) {
             return Err(Error::privileged("load an eBPF program", need, error));
         }
-        let log = verifier::log_of(&self.spec(image, attach_type));
+        let log = verifier::log_of(&self.spec(image, image.attach_type));
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))
     }
-}
-
-/// The attach type that a program is loaded for, and what loading it needs.
-fn attach_type(image: &Image) -> (u32, Need) {
-    const XDP: u32 = rbtrace_probes_ebpf::kinds::ProgramType::Xdp as u32;
-    if image.kind == XDP { (ATTACH_XDP, Need::Network) } else { (0, Need::Tracing) }
 }
 
 /// A kernel function by its bare name, which a link to many places can take.

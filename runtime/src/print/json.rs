@@ -1,6 +1,7 @@
 //! One JSON object a line.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::{key, text};
 use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent, MapKind};
@@ -77,8 +78,43 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
         }
         Event::Losses(rows) if rows.is_empty() => {}
         Event::Losses(rows) => data("losses", out, |out| list(rows, out, losses)),
-        Event::End | Event::Error { .. } | Event::Warning { .. } => {}
+        Event::TestResult { name, passed, duration, output } => {
+            let members = [
+                ("duration".to_owned(), nanoseconds(*duration)),
+                ("passed".to_owned(), Value::Bool(*passed)),
+                ("output".to_owned(), Value::text(String::from_utf8_lossy(output))),
+            ];
+            named("test_result", name, &members, out);
+        }
+        Event::BenchResult { name, average, iterations, .. } => {
+            let members = [
+                ("average".to_owned(), nanoseconds(*average)),
+                ("iters".to_owned(), Value::Uint(*iterations)),
+            ];
+            named("benchmark_result", name, &members, out);
+        }
+        Event::End
+        | Event::Tests { .. }
+        | Event::TestsDone { .. }
+        | Event::Benches { .. }
+        | Event::Error { .. }
+        | Event::Warning { .. } => {}
     }
+}
+
+fn nanoseconds(duration: Duration) -> Value {
+    Value::Uint(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// `{"type": KIND, "data": {NAME: {...}}}`
+fn named(kind: &str, name: &str, members: &[(String, Value)], out: &mut Vec<u8>) {
+    data(kind, out, |out| {
+        out.push(b'{');
+        string(name.as_bytes(), out);
+        out.extend_from_slice(b": ");
+        structure(members, out);
+        out.push(b'}');
+    });
 }
 
 /// `{"type": KIND, "data": ...}`

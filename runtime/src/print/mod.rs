@@ -5,6 +5,7 @@ mod key;
 mod label;
 mod series;
 pub mod text;
+mod trial;
 
 #[cfg(test)]
 mod tests;

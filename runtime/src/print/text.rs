@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use rbtrace_probes_ebpf::types::StackMode;
 
-use super::{key, label, series};
+use super::{key, label, series, trial};
 use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent};
 use crate::sink::Sink;
 use crate::value::{Frame, Histogram, Stack, Stats, Symbol, Value};
@@ -42,7 +42,7 @@ impl<O: Write, E: Write> TextSink<O, E> {
 impl<O: Write, E: Write> Sink for TextSink<O, E> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.buffer.clear();
-        if write_event(event, &mut self.buffer) {
+        if append(event, &mut self.buffer) {
             return self.out.write_all(&self.buffer);
         }
         // Keeps the two in order where they are one file.
@@ -57,7 +57,7 @@ impl<O: Write, E: Write> Sink for TextSink<O, E> {
 }
 
 /// Appends an event. Returns whether it belongs on standard output.
-fn write_event(event: &Event, out: &mut Vec<u8>) -> bool {
+pub(crate) fn append(event: &Event, out: &mut Vec<u8>) -> bool {
     match event {
         Event::Printf(formatted) => out.extend(formatted.text()),
         Event::Value(v) | Event::Entry { value: v, .. } => line(out, |out| value(v, out)),
@@ -65,6 +65,11 @@ fn write_event(event: &Event, out: &mut Vec<u8>) -> bool {
         Event::Time(text) => out.extend_from_slice(text.as_bytes()),
         Event::Cat(bytes) => out.extend_from_slice(bytes),
         Event::Join(bytes) | Event::System(bytes) => line(out, |out| out.extend_from_slice(bytes)),
+        Event::Tests { .. }
+        | Event::TestResult { .. }
+        | Event::TestsDone { .. }
+        | Event::Benches { .. }
+        | Event::BenchResult { .. } => trial::write(event, out),
         Event::End => out.extend_from_slice(b"\n\n"),
         other => {
             write_diagnostic(other, out);

@@ -6,6 +6,7 @@ mod library;
 pub(crate) mod perf_map;
 pub(crate) mod process;
 pub(crate) mod symbolizer;
+mod usdt;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::error::{Error, nearest};
 use crate::sys::mmap::MappedFile;
 
 pub use library::{find_binary, path_in_process};
+pub use usdt::UsdtSite;
 
 /// A function in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

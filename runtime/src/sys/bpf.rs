@@ -11,11 +11,14 @@ use super::{check, check_fd};
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
 const ATTACH_PERF_EVENT: u32 = 41;
 /// `BPF_XDP` of `enum bpf_attach_type`.
-const ATTACH_XDP: u32 = 37;
+pub(crate) const ATTACH_XDP: u32 = 37;
 /// `BPF_TRACE_KPROBE_MULTI` of `enum bpf_attach_type`.
 pub(crate) const ATTACH_KPROBE_MULTI: u32 = 42;
 /// `BPF_TRACE_UPROBE_MULTI` of `enum bpf_attach_type`.
 pub(crate) const ATTACH_UPROBE_MULTI: u32 = 48;
+/// `BPF_TRACE_FENTRY` and `BPF_TRACE_FEXIT` of `enum bpf_attach_type`.
+pub(crate) const ATTACH_FENTRY: u32 = 24;
+pub(crate) const ATTACH_FEXIT: u32 = 25;
 /// `BPF_F_KPROBE_MULTI_RETURN` and `BPF_F_UPROBE_MULTI_RETURN`.
 const MULTI_RETURN: u32 = 1;
 
@@ -183,6 +186,8 @@ pub(crate) struct ProgramSpec<'a> {
     pub license: &'a CStr,
     /// `enum bpf_attach_type`, or 0.
     pub attach_type: u32,
+    /// Number in the kernel's BTF of the function that a tracing program is for, or 0.
+    pub target: u32,
     /// BTF of the object, and the line and function records that refer to it.
     pub btf: Option<ProgramBtf<'a>>,
 }
@@ -213,6 +218,7 @@ pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result
         let u = &mut attr.__bindgen_anon_3;
         u.prog_type = spec.kind;
         u.expected_attach_type = spec.attach_type;
+        u.attach_btf_id = spec.target;
         u.insns = spec.instructions.as_ptr() as u64;
         u.insn_cnt = spec.instructions.len() as u32;
         u.license = spec.license.as_ptr() as u64;
@@ -264,6 +270,32 @@ pub(crate) fn run_program(program: BorrowedFd<'_>) -> io::Result<u32> {
     check(unsafe { call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) })?;
     // SAFETY: reading an integer of the union that the kernel has written.
     Ok(unsafe { attr.test.retval })
+}
+
+/// What [`run_repeatedly`] measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ran {
+    /// What the last run returned.
+    pub result: u32,
+    /// Nanoseconds that a run took on average.
+    pub nanoseconds: u32,
+}
+
+/// Runs a program on a packet, `times` over.
+pub(crate) fn run_repeatedly(
+    program: BorrowedFd<'_>,
+    packet: &[u8],
+    times: u32,
+) -> io::Result<Ran> {
+    let mut attr = zeroed();
+    attr.test.prog_fd = program.as_raw_fd() as u32;
+    attr.test.data_in = packet.as_ptr() as u64;
+    attr.test.data_size_in = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+    attr.test.repeat = times;
+    // SAFETY: the packet is valid for `data_size_in` bytes, which the kernel only reads.
+    check(unsafe { call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) })?;
+    // SAFETY: reading integers of the union that the kernel has written.
+    Ok(unsafe { Ran { result: attr.test.retval, nanoseconds: attr.test.duration } })
 }
 
 /// What the kernel knows of a program (`struct bpf_prog_info`).
@@ -389,18 +421,33 @@ pub(crate) fn link_kprobe_multi(
     check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
 }
 
-/// Attaches a program to many places of one file by one link. Each offset has its cookie.
+/// Places of one file for [`link_uprobe_multi`]; the slices are equally long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UprobeMulti<'a> {
+    /// The file.
+    pub path: &'a CStr,
+    /// Where in the file.
+    pub offsets: &'a [u64],
+    /// Where in the file the kernel counts how often the place is attached to; 0: nowhere.
+    pub semaphores: &'a [u64],
+    /// What the program gets as its cookie.
+    pub cookies: &'a [u64],
+    /// Only in this process.
+    pub pid: Option<u32>,
+    /// On the return of the functions that begin there.
+    pub on_return: bool,
+}
+
+/// Attaches a program to many places of one file by one link.
 pub(crate) fn link_uprobe_multi(
     program: BorrowedFd<'_>,
-    path: &CStr,
-    offsets: &[u64],
-    cookies: &[u64],
-    pid: Option<u32>,
-    on_return: bool,
+    spec: &UprobeMulti<'_>,
 ) -> io::Result<OwnedFd> {
-    if offsets.len() != cookies.len() {
+    let count = spec.offsets.len();
+    if count != spec.cookies.len() || count != spec.semaphores.len() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    let has_semaphores = spec.semaphores.iter().any(|offset| *offset != 0);
     let mut attr = zeroed();
     // SAFETY: writing fields of a union of integers.
     unsafe {
@@ -408,13 +455,27 @@ pub(crate) fn link_uprobe_multi(
         u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
         u.attach_type = ATTACH_UPROBE_MULTI;
         let multi = &mut u.__bindgen_anon_3.uprobe_multi;
-        multi.path = path.as_ptr() as u64;
-        multi.offsets = offsets.as_ptr() as u64;
-        multi.cookies = cookies.as_ptr() as u64;
-        multi.cnt = u32::try_from(offsets.len()).unwrap_or(u32::MAX);
-        multi.flags = if on_return { MULTI_RETURN } else { 0 };
-        multi.pid = pid.unwrap_or(0);
+        multi.path = spec.path.as_ptr() as u64;
+        multi.offsets = spec.offsets.as_ptr() as u64;
+        multi.ref_ctr_offsets = if has_semaphores { spec.semaphores.as_ptr() as u64 } else { 0 };
+        multi.cookies = spec.cookies.as_ptr() as u64;
+        multi.cnt = u32::try_from(count).unwrap_or(u32::MAX);
+        multi.flags = if spec.on_return { MULTI_RETURN } else { 0 };
+        multi.pid = spec.pid.unwrap_or(0);
     }
-    // SAFETY: `offsets` and `cookies` have `cnt` elements, the path ends in NUL.
+    // SAFETY: the slices have `cnt` elements, the path ends in NUL.
     check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Attaches a raw tracepoint program to a tracepoint, or, without a name, a tracing program to
+/// what it was loaded for.
+pub(crate) fn open_raw_tracepoint(
+    program: BorrowedFd<'_>,
+    name: Option<&CStr>,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
+    attr.raw_tracepoint.name = name.map_or(0, |name| name.as_ptr() as u64);
+    // SAFETY: the name ends in NUL.
+    check_fd(unsafe { call(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) })
 }

@@ -12,10 +12,17 @@ use super::{check, check_fd};
 const TYPE_SOFTWARE: u32 = 1;
 /// `PERF_TYPE_TRACEPOINT`
 const TYPE_TRACEPOINT: u32 = 2;
+/// `PERF_TYPE_HARDWARE`
+const TYPE_HARDWARE: u32 = 0;
+/// `PERF_TYPE_BREAKPOINT`
+const TYPE_BREAKPOINT: u32 = 5;
 /// `PERF_COUNT_SW_CPU_CLOCK`
-const CPU_CLOCK: u64 = 0;
+pub(crate) const CPU_CLOCK: u64 = 0;
 /// `PERF_COUNT_SW_DUMMY`
 const DUMMY: u64 = 9;
+/// `PERF_UPROBE_REF_CTR_OFFSET_SHIFT`: the bit of `config` that `ref_ctr_offset` begins at, as
+/// the uprobe PMU's `format/ref_ctr_offset` in sysfs says.
+const SEMAPHORE_SHIFT: u32 = 32;
 /// `PERF_FLAG_FD_CLOEXEC`
 const CLOEXEC: libc::c_ulong = 8;
 /// `PERF_EVENT_IOC_ENABLE`
@@ -40,18 +47,76 @@ fn open(attr: &perf_event_attr, pid: Option<u32>, cpu: Option<u32>) -> io::Resul
     check_fd(unsafe { libc::syscall(libc::SYS_perf_event_open, attr, pid, cpu, -1, CLOEXEC) })
 }
 
-/// A clock on one CPU that fires each `period` nanoseconds; with `pid`, only while that process
-/// runs, threads that it starts from now on among it (`inherit_thread`, Linux 5.13).
-pub(crate) fn open_clock(period: u64, cpu: u32, pid: Option<u32>) -> io::Result<OwnedFd> {
+/// An event that is counted on one CPU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CounterSpec {
+    /// Counted by the processor, not by the kernel.
+    pub hardware: bool,
+    /// `perf_event_attr::config`.
+    pub config: u64,
+    /// It fires each time that so many were counted; nanoseconds, for clocks. Not 0.
+    pub period: u64,
+    /// The CPU.
+    pub cpu: u32,
+    /// Only while this process runs, threads that it starts from now on among it
+    /// (`inherit_thread`, Linux 5.13).
+    pub pid: Option<u32>,
+}
+
+/// Opens a counter that fires.
+pub(crate) fn open_counter(spec: &CounterSpec) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
-    attr.type_ = TYPE_SOFTWARE;
-    attr.config = CPU_CLOCK;
-    attr.__bindgen_anon_1.sample_period = period;
+    attr.type_ = if spec.hardware { TYPE_HARDWARE } else { TYPE_SOFTWARE };
+    attr.config = spec.config;
+    attr.__bindgen_anon_1.sample_period = spec.period;
+    inherit_threads(&mut attr, spec.pid);
+    open(&attr, spec.pid, Some(spec.cpu))
+}
+
+fn inherit_threads(attr: &mut perf_event_attr, pid: Option<u32>) {
     if pid.is_some() {
         attr.set_inherit(1);
         attr.set_inherit_thread(1);
     }
-    open(&attr, pid, Some(cpu))
+}
+
+/// Memory that is watched, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BreakpointSpec {
+    /// Where it begins.
+    pub address: u64,
+    /// Bytes.
+    pub length: u64,
+    /// `HW_BREAKPOINT_*`.
+    pub access: u32,
+    /// One CPU, or all for one thread.
+    pub on: BreakpointScope,
+}
+
+/// Where a breakpoint is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BreakpointScope {
+    /// On one CPU, whatever runs there.
+    Cpu(u32),
+    /// Wherever this thread, or one that it starts later, runs.
+    Thread(u32),
+}
+
+/// Opens a hardware breakpoint.
+pub(crate) fn open_breakpoint(spec: &BreakpointSpec) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = TYPE_BREAKPOINT;
+    attr.bp_type = spec.access;
+    attr.__bindgen_anon_3.bp_addr = spec.address;
+    attr.__bindgen_anon_4.bp_len = spec.length;
+    attr.__bindgen_anon_1.sample_period = 1;
+    match spec.on {
+        BreakpointScope::Cpu(cpu) => open(&attr, None, Some(cpu)),
+        BreakpointScope::Thread(tid) => {
+            inherit_threads(&mut attr, Some(tid));
+            open(&attr, Some(tid), None)
+        }
+    }
 }
 
 /// A tracepoint, by its id in tracefs. It fires on every CPU.
@@ -84,6 +149,9 @@ pub(crate) struct ProbeSpec<'a> {
     pub pmu: u32,
     /// The bit of `config` that asks for a return probe; `None` for an entry probe.
     pub return_bit: Option<u32>,
+    /// Where in the file the kernel counts how often the probe is attached (`ref_ctr_offset`,
+    /// Linux 4.20); 0: nowhere.
+    pub semaphore: u64,
     /// Kernel symbol or path of the file; `None` for an absolute kernel address.
     pub name: Option<&'a CStr>,
     /// Offset from the symbol or in the file, or the kernel address.
@@ -97,6 +165,7 @@ pub(crate) fn open_probe(spec: &ProbeSpec<'_>) -> io::Result<OwnedFd> {
     let mut attr = zeroed();
     attr.type_ = spec.pmu;
     attr.config = spec.return_bit.map_or(0, |bit| 1u64 << (bit & 63));
+    attr.config |= spec.semaphore << SEMAPHORE_SHIFT;
     // The kernel copies the name during the call.
     attr.__bindgen_anon_3.config1 = spec.name.map_or(0, |n| n.as_ptr() as u64);
     attr.__bindgen_anon_4.config2 = spec.offset;

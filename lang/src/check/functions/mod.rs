@@ -58,15 +58,8 @@ const TABLES: &[&[Function]] = &[
 ];
 
 /// Functions of bpftrace that are not built yet.
-const UNSUPPORTED: &[&str] = &[
-    "kfunc_allowed",
-    "kfunc_exist",
-    "memcmp",
-    "skboutput",
-    "skb_output",
-    "unwatch",
-    "watchpoint",
-];
+const UNSUPPORTED: &[&str] =
+    &["kfunc_allowed", "kfunc_exist", "memcmp", "skboutput", "skb_output", "unwatch", "watchpoint"];
 
 fn find(name: &str) -> Option<&'static Function> {
     TABLES.iter().flat_map(|table| table.iter()).find(|f| f.name == name)

@@ -27,6 +27,12 @@ The function exists and can be probed, but newer kernels hardly call it: its wor
 that the help line names.",
     },
     Code {
+        name: "duplicate-probe",
+        text: "\
+Tests and benchmarks report by their names, so that each `test:NAME` and each `bench:NAME` can stand in a
+script once.",
+    },
+    Code {
         name: "no-attach-points",
         text: "A probe block is attached to something; this one names nothing.",
     },
@@ -68,6 +74,12 @@ There is no such program or library, or it is not an ELF file. A name without a 
 then among the libraries that the dynamic linker knows: `libc` finds libc.so.6.",
     },
     Code {
+        name: "unknown-event",
+        text: "\
+There is no such event to count. The message lists those of this kind; `rbtrace -l 'software:*'` and
+`rbtrace -l 'hardware:*'` do, too. One probe counts one event: wildcards mean nothing here.",
+    },
+    Code {
         name: "unknown-interface",
         text: "There is no network interface of this name. `ip link` lists them.",
     },
@@ -100,6 +112,25 @@ a line that has code: not a comment, a declaration or a closing brace.
         name: "unknown-tracepoint",
         text: "\
 The kernel has no such tracepoint. `rbtrace -l 'tracepoint:*NAME*'` searches.",
+    },
+    Code {
+        name: "unknown-raw-tracepoint",
+        text: "\
+The kernel has no raw tracepoint of this name. They are those of its tracepoints, without their categories;
+`rbtrace -l 'rawtracepoint:*NAME*'` searches.",
+    },
+    Code {
+        name: "unknown-usdt-probe",
+        text: "\
+The program or library has no static probe of this name. Its author has put none in, or it was built without
+them. `rbtrace -l 'usdt:FILE:*'` lists those that it has.",
+    },
+    Code {
+        name: "usdt-argument",
+        text: "\
+A note in the program says for each place of a USDT probe where its arguments are: in which register, or where
+in memory. This one has no such argument, or the program says of it what cannot be read, such as a
+floating-point register.",
     },
     Code {
         name: "unknown-user-function",
