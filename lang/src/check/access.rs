@@ -3,8 +3,8 @@
 use rbtrace_probes_ebpf::types as plan;
 
 use crate::ast::{self, BinaryOp};
-use crate::catalog::TracepointFormat;
 use crate::catalog::ctypes::Origin;
+use crate::catalog::{TracepointField, TracepointFormat};
 use crate::diag::Diagnostic;
 use crate::hir::{Expr, ExprKind, Field, Int, Record, RecordId, Space, Type};
 use crate::resolve::did_you_mean;
@@ -348,57 +348,65 @@ fn field_list(record: &Record) -> String {
     format!("its fields are {}{more}", shown.join(", "))
 }
 
-/// The record of a tracepoint. `user`: pointers in it are of user space.
-pub(super) fn tracepoint_record(name: &str, format: &TracepointFormat, user: bool) -> Record {
-    let space = if user { Space::User } else { Space::Unknown };
-    let fields: Vec<Field> = format
-        .fields
-        .iter()
-        .map(|f| Field {
+impl Checker<'_> {
+    /// The record of a tracepoint. `user`: pointers in it are of user space.
+    pub(super) fn tracepoint_record(
+        &mut self,
+        name: &str,
+        format: &TracepointFormat,
+        user: bool,
+    ) -> Record {
+        let space = if user { Space::User } else { Space::Unknown };
+        let field = |f: &TracepointField| Field {
             name: f.field.name.clone(),
             offset: f.field.offset,
             // What such a field says is where its data is, in the record.
             ty: match f.data_loc {
                 Some(_) => Type::Ptr { to: Box::new(element_of(&f.c_type)), space: Space::Kernel },
-                None => field_type(&f.field.ty, &f.c_type, space),
+                None => self.field_type(&f.field.ty, &f.c_type, space),
             },
             bits: f.field.bits,
             data_loc: f.data_loc,
-        })
-        .collect();
-    let end = format.fields.iter().map(|f| f.field.offset + f.field.ty.size()).max();
-    let category = name.split_once(':').map_or(name, |(_, rest)| rest);
-    let size = end.unwrap_or_default();
-    Record { name: category.to_owned(), union: false, size, fields, origin: None }
-}
-
-fn field_type(ty: &plan::Type, c_type: &str, space: Space) -> Type {
-    match ty {
-        plan::Type::Int { size, signed } | plan::Type::Enum { size, signed, .. } => {
-            Type::Int(Int { size: *size, signed: *signed })
-        }
-        plan::Type::Bool => Type::Bool,
-        plan::Type::Str { size } => Type::Str { size: *size },
-        plan::Type::Ptr => Type::Ptr { to: Box::new(pointee(c_type, space)), space },
-        plan::Type::Array { elem, len } => {
-            Type::Array { elem: Box::new(field_type(elem, c_type, space)), len: *len }
-        }
-        other => Type::Array {
-            elem: Box::new(Type::Int(Int { size: 1, signed: false })),
-            len: other.size(),
-        },
+        };
+        let fields = format.fields.iter().map(field).collect();
+        let end = format.fields.iter().map(|f| f.field.offset + f.field.ty.size()).max();
+        let category = name.split_once(':').map_or(name, |(_, rest)| rest);
+        let size = end.unwrap_or_default();
+        Record { name: category.to_owned(), union: false, size, fields, origin: None }
     }
-}
 
-/// What a C pointer type points to: `const char *` to `int8`, `char **` to a pointer. Structs are
-/// not looked into.
-fn pointee(c_type: &str, space: Space) -> Type {
-    let Some(inner) = c_type.trim_end().strip_suffix('*') else { return Type::Void };
-    let inner = inner.trim().trim_end_matches("const").trim_end();
-    if inner.ends_with('*') || inner.ends_with("*const") {
-        return Type::Ptr { to: Box::new(pointee(inner, space)), space };
+    fn field_type(&mut self, ty: &plan::Type, c_type: &str, space: Space) -> Type {
+        match ty {
+            plan::Type::Int { size, signed } | plan::Type::Enum { size, signed, .. } => {
+                Type::Int(Int { size: *size, signed: *signed })
+            }
+            plan::Type::Bool => Type::Bool,
+            plan::Type::Str { size } => Type::Str { size: *size },
+            plan::Type::Ptr => Type::Ptr { to: Box::new(self.pointee(c_type, space)), space },
+            plan::Type::Array { elem, len } => {
+                Type::Array { elem: Box::new(self.field_type(elem, c_type, space)), len: *len }
+            }
+            other => Type::Array {
+                elem: Box::new(Type::Int(Int { size: 1, signed: false })),
+                len: other.size(),
+            },
+        }
     }
-    super::cast::c_integer(inner).map_or(Type::Void, Type::Int)
+
+    /// What a C pointer type points to: `const char *` to `int8`, `char **` to a pointer, `struct
+    /// stat *` to the kernel's struct, which is only looked into when a member is asked for.
+    fn pointee(&mut self, c_type: &str, space: Space) -> Type {
+        let Some(inner) = c_type.trim_end().strip_suffix('*') else { return Type::Void };
+        let inner = inner.trim().trim_end_matches("const").trim_end();
+        if inner.ends_with('*') || inner.ends_with("*const") {
+            return Type::Ptr { to: Box::new(self.pointee(inner, space)), space };
+        }
+        let inner = inner.trim_start_matches("const").trim_start();
+        match inner.strip_prefix("struct ") {
+            Some(name) => self.kernel_struct(name.trim()),
+            None => super::cast::c_integer(inner).map_or(Type::Void, Type::Int),
+        }
+    }
 }
 
 /// The type of an element of a dynamic array: `__data_loc char[]`.
@@ -413,12 +421,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_c_pointer_types() {
+    fn reads_dynamic_arrays() {
         let char_type = Type::Int(Int { size: 1, signed: true });
-        assert_eq!(pointee("const char *", Space::User), char_type);
-        let argv = pointee("const char *const *", Space::User);
-        assert_eq!(argv, Type::Ptr { to: Box::new(char_type.clone()), space: Space::User });
-        assert_eq!(pointee("struct stat *", Space::User), Type::Void);
         assert_eq!(element_of("__data_loc char[]"), char_type);
     }
 }

@@ -176,7 +176,7 @@ pub(super) fn split(
         let mut instance = Instance::new(probe.clone(), *kind, names);
         instance.probes.push((index, point.clone()));
         if let Some((format, syscall)) = &format {
-            let record = super::access::tracepoint_record(&point.name, format, *syscall);
+            let record = checker.tracepoint_record(&point.name, format, *syscall);
             instance.args = Some(checker.record(record));
         }
         into.push(instance);

@@ -32,7 +32,7 @@ enum Key {
     /// As [`Key::Record`], of an enum.
     Enum(Rc<CEnum>),
     /// A struct of the kernel by its name, until its place is known.
-    Kernel(&'static str),
+    Kernel(Rc<str>),
 }
 
 /// The types of C that a script uses.
@@ -54,7 +54,7 @@ struct Source {
     /// Its members, those of anonymous ones among them; as many as the record has fields.
     members: Option<Rc<Vec<CField>>>,
     /// A type of the kernel that is known by name alone.
-    wanted: Option<&'static str>,
+    wanted: Option<Rc<str>>,
 }
 
 /// Why a record has no members.
@@ -214,11 +214,11 @@ impl Checker<'_> {
             return key;
         }
         let named = self.ctypes.records.iter().find_map(|(key, id)| match key {
-            Key::Kernel(name) if *name == record.name => Some((*name, *id)),
+            Key::Kernel(name) if **name == *record.name => Some((name.clone(), *id)),
             _ => None,
         });
         if let Some((name, id)) = named
-            && self.find_kernel_type(Tag::Struct, name) == Some(at)
+            && self.find_kernel_type(Tag::Struct, &name) == Some(at)
         {
             self.ctypes.records.insert(key.clone(), id);
         }
@@ -227,13 +227,14 @@ impl Checker<'_> {
 
     /// A struct of the kernel by its name, which is only looked up when a member is asked for;
     /// the script's own if it declares one.
-    pub fn kernel_struct(&mut self, name: &'static str) -> Type {
+    pub fn kernel_struct(&mut self, name: &str) -> Type {
         if self.c.find(Tag::Struct, name).is_some()
             && let Some(ty) = self.named(Tag::Struct, name)
         {
             return ty;
         }
-        if let Some(id) = self.ctypes.records.get(&Key::Kernel(name)) {
+        let key = Key::Kernel(name.into());
+        if let Some(id) = self.ctypes.records.get(&key) {
             return Type::Record(*id);
         }
         let known = self.ctypes.found.get(&(None, Tag::Struct, name.to_owned()));
@@ -242,12 +243,12 @@ impl Checker<'_> {
         {
             return Type::Record(*id);
         }
-        let id = self.intern(Key::Kernel(name), None, Origin::Kernel);
+        let id = self.intern(key, None, Origin::Kernel);
         if let Some(record) = self.program.records.get_mut(id.index()) {
             record.name = name.to_owned();
         }
         if let Some(source) = self.ctypes.sources.get_mut(&id) {
-            source.wanted = Some(name);
+            source.wanted = Some(name.into());
         }
         Type::Record(id)
     }
@@ -294,7 +295,7 @@ impl Checker<'_> {
         if source.members.is_some() {
             return Ok(());
         }
-        let description = match (&source.description, source.wanted) {
+        let description = match (&source.description, &source.wanted) {
             (Some(description), _) => description.clone(),
             (None, Some(name)) => self.look_up(id, name)?,
             (None, None) => return Err(Missing::Unknown),
