@@ -65,8 +65,8 @@ impl FnBuilder<'_, '_, '_> {
             }
             ExprKind::Index { base, index } => self.element(base, index),
             ExprKind::Load(pointer) => {
-                self.at(e.span);
                 let address = self.scalar(pointer)?;
+                self.at(e.span);
                 Ok(match self.space_of(&pointer.ty) {
                     Space::Own => Part::own(Place::pointer(address)),
                     space => {

@@ -11,6 +11,7 @@ use crate::diag::Diagnostic;
 use crate::hir::{Call, Expr, ExprKind, Int, Space, Type};
 use crate::resolve::did_you_mean;
 
+use super::super::access::unended;
 use super::super::convert::{cast, constant};
 use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
@@ -169,6 +170,7 @@ const X86_64: &[(&str, u32)] = &[
     ("di", 112),
     ("orig_ax", 120),
     ("ip", 128),
+    ("pc", 128),
     ("cs", 136),
     ("flags", 144),
     ("sp", 152),
@@ -237,18 +239,20 @@ fn bswap(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 const MAC_SIZE: u32 = 6;
 
 fn macaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
-    let value = checker.value(first(call)?)?;
-    let operand = match &value.expr.ty {
-        Type::Ptr { .. } => value.expr,
+    let value = unended(checker.value(first(call)?)?.expr);
+    let operand = match &value.ty {
+        Type::Ptr { .. } => value,
         Type::Int(_) => {
             let ty = Type::Ptr { to: Box::new(Type::Void), space: checker.pointer_space() };
-            cast(value.expr, &ty)
+            cast(value, &ty)
         }
-        Type::Array { elem, len } if **elem == bytes(elem) && *len >= MAC_SIZE => value.expr,
+        Type::Array { elem, len } if **elem == bytes(elem) && *len >= MAC_SIZE => value,
+        // An array of `char`.
+        Type::Str { size } if *size >= MAC_SIZE => value,
         _ => {
             return Err(checker.wrong_argument(
                 "macaddr",
-                &value.expr,
+                &value,
                 "6 bytes or a pointer to them",
             ));
         }
@@ -271,14 +275,14 @@ fn ntop(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         [family, addr] => (Some(checker.uint64(family, "ntop")?), addr),
         _ => return Err(Stop::Reported),
     };
-    let value = checker.value(addr)?;
-    let addr = match &value.expr.ty {
+    let value = unended(checker.value(addr)?.expr);
+    let addr = match &value.ty {
         // An IPv4 address.
-        Type::Int(_) => cast(value.expr, &Type::U32),
-        Type::Array { elem, len: 4 | 16 } if **elem == bytes(elem) => value.expr,
-        Type::Str { size: 4 | 16 } => value.expr,
+        Type::Int(_) => cast(value, &Type::U32),
+        Type::Array { elem, len: 4 | 16 } if **elem == bytes(elem) => value,
+        Type::Str { size: 4 | 16 } => value,
         _ => {
-            return Err(checker.wrong_argument("ntop", &value.expr, "a number, or 4 or 16 bytes"));
+            return Err(checker.wrong_argument("ntop", &value, "a number, or 4 or 16 bytes"));
         }
     };
     let kind = ExprKind::Call(Box::new(Call::Ntop { family, addr }));
