@@ -284,7 +284,9 @@ impl Checker<'_> {
                 Diagnostic::error("no-format", span, format!("the fields of {name} are not known"))
                     .note("they are read from its format file in tracefs"),
             )),
-            ProbeKind::Uprobe => self.function_args(span),
+            ProbeKind::Uprobe | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::RawTracepoint => {
+                self.function_args(span)
+            }
             _ => {
                 let kind = self.at.spec().name;
                 let error = Diagnostic::error(
@@ -323,7 +325,7 @@ pub(super) fn unended(expr: Expr) -> Expr {
 
 /// What a pointer of the kernel points to is the kernel's if it is a struct; text and numbers may
 /// be a process's.
-fn pointing(ty: Type) -> Type {
+pub(super) fn pointing(ty: Type) -> Type {
     match ty {
         Type::Ptr { to, space: Space::Kernel }
             if !matches!(*to, Type::Record(_) | Type::Ptr { .. }) =>

@@ -62,6 +62,27 @@ pub(super) fn places(
     signature.params.iter().map(|(_, ty)| next.place(types.class(ty))).collect()
 }
 
+/// Where the kernel has put each argument for a program that gets them in a row.
+pub(super) fn slots(
+    signature: &Signature,
+    arch: Arch,
+    describe: &dyn Fn(TypeRef) -> Option<CType>,
+) -> Vec<Place> {
+    let types = Types { arch, describe };
+    let mut slot: u32 = 0;
+    let place = |(_, ty): &(String, CType)| {
+        let (place, words) = match types.class(ty) {
+            Class::Word => (Place::Register(slot), 1),
+            Class::Vector => (Place::Nowhere(IN_VECTOR), 1),
+            Class::Address => (Place::Nowhere(BY_VALUE), 1),
+            Class::Parts { words, .. } | Class::Memory(words) => (Place::Nowhere(BY_VALUE), words),
+        };
+        slot = slot.saturating_add(words);
+        place
+    };
+    signature.params.iter().map(place).collect()
+}
+
 /// The types of parameters.
 struct Types<'a> {
     arch: Arch,
@@ -293,6 +314,14 @@ mod tests {
         assert_eq!(last(Arch::X86_64, &x86), Some(Register(5)));
         let arm = [&[const { INT }; 7][..], &[pair]].concat();
         assert_eq!(last(Arch::Aarch64, &arm), Some(Stack(2)));
+    }
+
+    #[test]
+    fn arguments_in_a_row_take_a_slot_a_word() {
+        let params = [INT, record(&[INT, INT]), INT].map(|ty| (String::new(), ty));
+        let signature = Signature { params: params.to_vec(), result: CType::Void };
+        let all = slots(&signature, Arch::X86_64, &|_| None);
+        assert_eq!(all, [Register(0), Nowhere(BY_VALUE), Register(3)]);
     }
 
     #[test]

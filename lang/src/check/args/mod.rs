@@ -7,6 +7,7 @@ mod abi;
 
 use std::rc::Rc;
 
+use rbtrace_probes_ebpf::kinds::{Context, ProbeKind};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::ast;
@@ -17,6 +18,7 @@ use crate::hir::{Builtin, ExprKind, Space, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
+use super::access::pointing;
 use super::convert::cast;
 use super::{Checker, Stop, Typed, Value};
 use abi::Place;
@@ -31,6 +33,10 @@ pub(super) fn signature_of(target: &Target, checker: &Checker<'_>) -> Option<Rc<
         Target::Uprobe(at) if at.offset == 0 => {
             types.user_function(&at.binary, at.symbol.as_deref()?)
         }
+        Target::Fentry(f) | Target::Fexit(f) => {
+            types.kernel_function(f.module.as_deref(), &f.function)
+        }
+        Target::RawTracepoint { name, .. } => types.raw_tracepoint(name),
         _ => None,
     };
     found.map(Rc::new)
@@ -110,7 +116,11 @@ impl Checker<'_> {
             Place::Stack(number) => Builtin::StackArg(number),
             Place::Nowhere(why) => return Err(why),
         };
-        let ty = match self.value_type(ty, Space::User) {
+        let space = match self.at.kind {
+            ProbeKind::Uprobe => Space::User,
+            _ => Space::Kernel,
+        };
+        let ty = match pointing(self.value_type(ty, space)) {
             ty @ (Type::Bool | Type::Int(_) | Type::Enum(_) | Type::Ptr { .. }) => ty,
             _ => Type::U64,
         };
@@ -136,21 +146,26 @@ impl Checker<'_> {
     /// Why the parameters are not known, and what to do.
     fn no_signature(&mut self, span: Span) -> Stop {
         let probe = self.at.probes.first().map(|(_, probe)| probe.target.clone());
-        let Some(Target::Uprobe(at)) = probe else {
-            return self.error(Diagnostic::error(
-                "builtin-not-here",
-                span,
-                "args are only known where a function is entered",
-            ));
-        };
         let function = self.function();
+        let Some(Target::Uprobe(at)) = probe else {
+            return self.error(
+                Diagnostic::error(
+                    "no-format",
+                    span,
+                    format!("the arguments of {function} are not known"),
+                )
+                .note("they are read from the kernel's types, /sys/kernel/btf")
+                .help("arg0, arg1 and so on are there without them"),
+            );
+        };
         let error = |message: String| Diagnostic::error("no-debug-info", span, message);
         let by_number = "arg0, arg1 and so on are there without it";
         let error = match self.cx.types.debug_info(&at.binary) {
             DebugInfo::Missing => error(format!("{} has no debug information", at.binary))
                 .note("args are read from it")
                 .help(format!(
-                    "compile it with -g, or install the package with its debug symbols; {by_number}"
+                    "compile it with -g, install the package with its debug symbols, or say with --debuginfo \
+                     where they are; {by_number}"
                 )),
             DebugInfo::Partial(missing) => {
                 error(format!("the debug information of {} is not complete", at.binary))
@@ -171,6 +186,10 @@ impl Checker<'_> {
 
     /// Where each parameter is.
     fn places(&self, signature: &Signature) -> Vec<Place> {
-        abi::places(signature, self.cx.profile.arch, &|at| self.describe(at))
+        let places = match self.at.spec().context {
+            Context::Arguments => abi::slots,
+            _ => abi::places,
+        };
+        places(signature, self.cx.profile.arch, &|at| self.describe(at))
     }
 }

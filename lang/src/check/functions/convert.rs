@@ -169,6 +169,8 @@ const X86_64: &[(&str, u32)] = &[
     ("di", 112),
     ("orig_ax", 120),
     ("ip", 128),
+    // The same on every architecture.
+    ("pc", 128),
     ("cs", 136),
     ("flags", 144),
     ("sp", 152),
