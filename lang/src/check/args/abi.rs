@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn structs_that_do_not_fit_go_to_the_stack_whole() {
         let pair = record(&[INT, INT]);
-        let x86 = [&[const { INT }; 5][..], &[pair.clone()]].concat();
+        let x86 = [&[const { INT }; 5][..], std::slice::from_ref(&pair)].concat();
         assert_eq!(last(Arch::X86_64, &x86), Some(Register(5)));
         let arm = [&[const { INT }; 7][..], &[pair]].concat();
         assert_eq!(last(Arch::Aarch64, &arm), Some(Stack(2)));
