@@ -8,8 +8,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rbtrace_lang::catalog::ctypes::{CField, CRecord, CType, Origin, Signature, TypeRef};
 use rbtrace_lang::catalog::{
-    Catalog, Nothing, TracepointField, TracepointFormat, TypeSource, UsdtProbe,
+    Catalog, DebugInfo, Nothing, TracepointField, TracepointFormat, TypeSource, UsdtProbe,
 };
 use rbtrace_lang::expand::Params;
 use rbtrace_lang::resolve::{Context, Options};
@@ -45,7 +46,7 @@ impl Catalog for Machine {
     }
 
     fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
-        Some(matching(&["free", "main", "malloc"], pattern))
+        Some(matching(&["free", "main", "malloc", "walk"], pattern))
     }
 
     fn raw_tracepoints(&self, _: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
@@ -98,6 +99,59 @@ impl TypeSource for Machine {
         };
         Some(TracepointFormat { fields })
     }
+
+    fn describe(&self, at: TypeRef) -> Option<CType> {
+        let member =
+            |name: &str, ty, bit_offset| CField { name: name.into(), ty, bit_offset, bits: None };
+        (at == NODE).then(|| {
+            CType::Record(CRecord {
+                name: "node".into(),
+                union: false,
+                size: Some(16),
+                fields: vec![
+                    member("next", pointer(CType::Ref(NODE)), 0),
+                    member("value", CType::Int { size: 4, signed: true }, 64),
+                ],
+            })
+        })
+    }
+
+    fn origin(&self, at: TypeRef) -> Origin {
+        if at == NODE { Origin::User } else { Origin::Script }
+    }
+
+    fn user_function(&self, _: &str, name: &str) -> Option<Signature> {
+        let node = || pointer(CType::Ref(NODE));
+        let params: &[(&str, CType)] = match name {
+            "main" => &[
+                ("argc", CType::Int { size: 4, signed: true }),
+                ("argv", pointer(pointer(CType::Char))),
+            ],
+            "walk" => &[
+                ("list", node()),
+                ("weight", CType::Float { size: 8 }),
+                ("flag", CType::Bool),
+                ("key", CType::Char),
+                ("by_value", CType::Ref(NODE)),
+                ("depth", CType::Int { size: 2, signed: true }),
+                ("on_stack", CType::Int { size: 4, signed: false }),
+            ],
+            _ => return None,
+        };
+        let params = params.iter().map(|(name, ty)| ((*name).to_owned(), ty.clone())).collect();
+        Some(Signature { params, result: CType::Void })
+    }
+
+    fn debug_info(&self, _: &str) -> DebugInfo {
+        DebugInfo::Whole
+    }
+}
+
+/// `struct node` of the machine's programs.
+const NODE: TypeRef = TypeRef { source: 1, id: 1 };
+
+fn pointer(to: CType) -> CType {
+    CType::Pointer(Box::new(to))
 }
 
 fn field(name: &str, offset: u32, ty: Type, c_type: &str) -> TracepointField {

@@ -25,7 +25,7 @@ impl Checker<'_> {
                 super::convert::cast(value.expr, &ty)
             }
             // `*args`, as older scripts write it.
-            Type::Record(_) => return Ok(value),
+            Type::Record(_) | Type::Tuple(_) => return Ok(value),
             ty => {
                 let found = self.show(ty);
                 return Err(self.error(
@@ -59,6 +59,9 @@ impl Checker<'_> {
                 self.config_members(span).into_iter().find(|(name, _)| *name == field.name)
         {
             return Ok(known);
+        }
+        if let Some(argument) = self.function_arg(base, field, span) {
+            return argument;
         }
         let mut value = self.value(base)?;
         while let Type::Ptr { to, .. } = &value.expr.ty
@@ -269,7 +272,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `args`: the record of the tracepoint.
+    /// `args`: the record of the tracepoint, or the parameters of the function.
     pub fn args(&mut self, span: Span) -> Typed {
         use rbtrace_probes_ebpf::kinds::ProbeKind;
         if let Some(id) = self.at.args {
@@ -281,7 +284,9 @@ impl Checker<'_> {
                 Diagnostic::error("no-format", span, format!("the fields of {name} are not known"))
                     .note("they are read from its format file in tracefs"),
             )),
-            ProbeKind::Uprobe => Err(self.unsupported(span, "args of a uprobe, which needs DWARF")),
+            ProbeKind::Uprobe | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::RawTracepoint => {
+                self.function_args(span)
+            }
             _ => {
                 let kind = self.at.spec().name;
                 let error = Diagnostic::error(
@@ -320,7 +325,7 @@ pub(super) fn unended(expr: Expr) -> Expr {
 
 /// What a pointer of the kernel points to is the kernel's if it is a struct; text and numbers may
 /// be a process's.
-fn pointing(ty: Type) -> Type {
+pub(super) fn pointing(ty: Type) -> Type {
     match ty {
         Type::Ptr { to, space: Space::Kernel }
             if !matches!(*to, Type::Record(_) | Type::Ptr { .. }) =>

@@ -2,12 +2,14 @@
 //! what the block reads of their records has the same types.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProbeKind};
 use rbtrace_probes_ebpf::plan::{self, Target};
 
 use crate::ast;
 use crate::catalog::TracepointFormat;
+use crate::catalog::ctypes::Signature;
 use crate::expand::visit::{self, VisitMut};
 use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
 use crate::resolve::{Attachment, Block};
@@ -15,19 +17,21 @@ use crate::span::Span;
 
 use super::scopes::Variable;
 use super::types::Ty;
-use super::{Checker, usdt};
+use super::{Checker, args, usdt};
 
 /// A probe block, or a copy of it for some of its attach points.
 #[derive(Debug)]
 pub(super) struct Instance {
     /// The block in the script.
-    pub probe: std::rc::Rc<ast::Probe>,
+    pub probe: Rc<ast::Probe>,
     /// Kind of all its attach points.
     pub kind: ProbeKind,
     /// Its attach points: index into the program's probes, and what is there.
     pub probes: Vec<(u32, plan::Probe)>,
     /// Record of the tracepoint, if it is one and the block asks for it.
     pub args: Option<RecordId>,
+    /// Parameters of the function that it is on, if the block asks for them and they are known.
+    pub signature: Option<Rc<Signature>>,
     /// Variables by their unique names.
     pub slots: HashMap<String, LocalId>,
     /// Variables, those of the script first.
@@ -75,12 +79,12 @@ impl Default for Instance {
             body,
             span: Span::default(),
         };
-        Self::new(std::rc::Rc::new(probe), ProbeKind::Begin, &[])
+        Self::new(Rc::new(probe), ProbeKind::Begin, &[])
     }
 }
 
 impl Instance {
-    fn new(probe: std::rc::Rc<ast::Probe>, kind: ProbeKind, names: &[Variable]) -> Self {
+    fn new(probe: Rc<ast::Probe>, kind: ProbeKind, names: &[Variable]) -> Self {
         let mut locals = Vec::new();
         let mut slots = HashMap::new();
         for variable in names {
@@ -92,7 +96,8 @@ impl Instance {
         }
         let named = locals.len();
         let probes = Vec::new();
-        Self { probe, kind, probes, args: None, slots, locals, named, built: None }
+        let (args, signature) = (None, None);
+        Self { probe, kind, probes, args, signature, slots, locals, named, built: None }
     }
 
     /// What its kind is like.
@@ -156,7 +161,7 @@ pub(super) fn split(
 ) {
     let wants_args = mentions(&mut block.probe, |name| name == "args");
     let wants_number = mentions(&mut block.probe, |name| matches!(name, "probe" | "func"));
-    let probe = std::rc::Rc::new(block.probe.clone());
+    let probe = Rc::new(block.probe.clone());
     let first = into.len();
     // The format that the copies from `first` on have.
     let mut formats: Vec<Option<(TracepointFormat, bool)>> = Vec::new();
@@ -164,17 +169,23 @@ pub(super) fn split(
         let index = checker.program.probes.len() as u32;
         checker.program.probes.push(point.clone());
         let format = if wants_args { format_of(&point.target, checker) } else { None };
+        let signature = if wants_args { args::signature_of(&point.target, checker) } else { None };
         // Without a cookie a program cannot tell which of its probes it runs for.
         let can_share = !kind.binds_at_load() && (!wants_number || kind.spec().has_cookie);
         let mut same = into.iter_mut().skip(first).zip(&formats);
-        if let Some((instance, _)) =
-            same.find(|(i, f)| can_share && i.kind == *kind && **f == format && i.agrees(point))
-        {
+        if let Some((instance, _)) = same.find(|(i, f)| {
+            can_share
+                && i.kind == *kind
+                && **f == format
+                && i.signature == signature
+                && i.agrees(point)
+        }) {
             instance.probes.push((index, point.clone()));
             continue;
         }
         let mut instance = Instance::new(probe.clone(), *kind, names);
         instance.probes.push((index, point.clone()));
+        instance.signature = signature;
         if let Some((format, syscall)) = &format {
             let record = checker.tracepoint_record(&point.name, format, *syscall);
             instance.args = Some(checker.record(record));

@@ -15,6 +15,7 @@
 //! | `convert`   | implicit conversions                                            |
 //! | `maps`      | the table of maps: keys, values, declarations                   |
 //! | `expr`, `ops`, `cast`, `access`, `address` | expressions                      |
+//! | `args`      | parameters of functions                                         |
 //! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `comptime`  | what is known of types when the script is compiled              |
@@ -25,6 +26,7 @@
 mod access;
 mod address;
 mod aggregate;
+mod args;
 mod assign;
 mod builtins;
 mod cast;

@@ -122,7 +122,7 @@ impl Checker<'_> {
     }
 
     /// What is at a place, aliases followed; never a [`CType::Ref`].
-    fn describe(&self, at: TypeRef) -> Option<CType> {
+    pub fn describe(&self, at: TypeRef) -> Option<CType> {
         self.described(at).map(|(_, ty)| ty)
     }
 

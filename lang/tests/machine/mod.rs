@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use rbtrace_lang::catalog::ctypes::{CRecord, CType, Signature};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
-    Catalog, DataLoc, ImportError, Imported, Loader, TracepointField, TracepointFormat, TypeSource,
-    UsdtProbe,
+    Catalog, DataLoc, DebugInfo, ImportError, Imported, Loader, TracepointField, TracepointFormat,
+    TypeSource, UsdtProbe,
 };
 use rbtrace_probes_ebpf::types::{Field, Type};
 
@@ -157,6 +158,28 @@ impl TypeSource for Machine {
             _ => return None,
         }
         Some(TracepointFormat { fields })
+    }
+    fn user_function(&self, binary: &str, name: &str) -> Option<Signature> {
+        let pair = CRecord { name: "pair".into(), union: false, size: Some(8), fields: vec![] };
+        let params = match (binary, name) {
+            ("/bin/bash", "main") => vec![],
+            ("/bin/bash", "readline") => {
+                vec![("prompt".into(), CType::Pointer(Box::new(CType::Char)))]
+            }
+            ("/bin/bash", "work") => vec![
+                ("speed".into(), CType::Float { size: 8 }),
+                ("pair".into(), CType::Record(pair)),
+            ],
+            _ => return None,
+        };
+        Some(Signature { params, result: CType::Void })
+    }
+    fn debug_info(&self, binary: &str) -> DebugInfo {
+        match binary {
+            "/bin/bash" => DebugInfo::Whole,
+            "/bin/dash" => DebugInfo::Partial(vec!["/src/dash.dwo".into()]),
+            _ => DebugInfo::Missing,
+        }
     }
 }
 

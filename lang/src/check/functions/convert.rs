@@ -170,6 +170,7 @@ const X86_64: &[(&str, u32)] = &[
     ("di", 112),
     ("orig_ax", 120),
     ("ip", 128),
+    // The same on every architecture.
     ("pc", 128),
     ("cs", 136),
     ("flags", 144),
@@ -250,11 +251,7 @@ fn macaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         // An array of `char`.
         Type::Str { size } if *size >= MAC_SIZE => value,
         _ => {
-            return Err(checker.wrong_argument(
-                "macaddr",
-                &value,
-                "6 bytes or a pointer to them",
-            ));
+            return Err(checker.wrong_argument("macaddr", &value, "6 bytes or a pointer to them"));
         }
     };
     let kind = ExprKind::Call(Box::new(Call::MacAddr(operand)));

@@ -351,7 +351,7 @@ nsecs() takes the name of a clock: `boot` (the default), `monotonic` or `tai`.",
     Code {
         name: "unknown-field",
         text: "\
-The record has no field of this name. `rbtrace -lv PROBE` lists its fields.",
+The record has no field, or the function no argument, of this name. `rbtrace -lv PROBE` lists them.",
     },
     Code {
         name: "unknown-function",
@@ -401,7 +401,9 @@ What follows `return`, `exit()`, `break` or `continue` in a block is never run."
     Code {
         name: "unreadable-field",
         text: "\
-The first 8 bytes of a tracepoint's record, the fields common_*, are closed to programs.",
+The first 8 bytes of a tracepoint's record, the fields common_*, are closed to programs. Of a function's
+arguments, those in the processor's integer registers and on the stack can be read; floating-point numbers
+are in other registers, and structs that are passed by value may be spread over several.",
     },
     Code {
         name: "unresolved-type",

@@ -49,7 +49,8 @@ of their own (-dbgsym, -debuginfo) that install into /usr/lib/debug; --debuginfo
         name: "no-format",
         text: "\
 The fields of a tracepoint are read from its format file, /sys/kernel/tracing/events/CATEGORY/NAME/format.
-It cannot be read here: tracefs is not mounted, or closed to this user.",
+It cannot be read here: tracefs is not mounted, or closed to this user. The arguments of the kernel's
+functions and of raw tracepoints are read from its types, /sys/kernel/btf.",
     },
     Code {
         name: "no-match",
