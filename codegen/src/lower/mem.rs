@@ -19,7 +19,7 @@ use crate::error::Error;
 const STACK_OBJECT: u32 = 64;
 /// Bytes of the stack for temporaries and variables; the rest is for spilled registers and for
 /// the frames of callbacks, which count with their caller's (`MAX_BPF_STACK` of linux/filter.h).
-const PROGRAM_STACK: u32 = 288;
+const PROGRAM_STACK: u32 = 208;
 /// As [`PROGRAM_STACK`], in a callback.
 const CALLBACK_STACK: u32 = 96;
 /// Copies and fills up to this many bytes are written out.
