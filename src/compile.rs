@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rbtrace_codegen as codegen;
+use rbtrace_codegen::{self as codegen, StackUse};
 use rbtrace_lang::diag::Diagnostic;
 use rbtrace_lang::expand::{Expanded, Params, ScriptOption, expand};
 use rbtrace_lang::resolve::{self, Options, Resolved};
@@ -128,14 +128,13 @@ pub fn compile(
     panic::stage("checking types");
     let check::Checked { program, warnings } = check::check(resolved, &setting.context())?;
     observe(Stage::Hir, &|| dump::hir::program(&program));
-    panic::stage("lowering to Cranelift IR");
-    let lowered = codegen::lower(&program, sources, setting.profile)?;
-    observe(Stage::Clif, &|| lowered.dump());
-    panic::stage("optimizing");
-    let optimized = lowered.optimize()?;
-    observe(Stage::ClifOpt, &|| optimized.dump());
-    panic::stage("selecting eBPF instructions");
-    let selected = optimized.select()?;
+    let selected = match select(&program, sources, setting.profile, StackUse::Usual, observe) {
+        // The same with hardly anything of its own on the stack.
+        Err(codegen::Error::StackLimit { .. }) => {
+            select(&program, sources, setting.profile, StackUse::Least, observe)?
+        }
+        selected => selected?,
+    };
     observe(Stage::Bpf, &|| selected.dump());
     panic::stage("writing the object");
     let object = selected.write()?;
@@ -143,6 +142,24 @@ pub fn compile(
         codegen::elf::dump::dump(&object.elf).unwrap_or_else(|error| error.to_string())
     });
     Ok(Compiled { object, maps: program.maps, warnings, points })
+}
+
+/// From the typed program to eBPF.
+fn select(
+    program: &hir::Program,
+    sources: &Sources,
+    profile: &TargetProfile,
+    stack: StackUse,
+    observe: Observer<'_>,
+) -> Result<codegen::Selected, codegen::Error> {
+    panic::stage("lowering to Cranelift IR");
+    let lowered = codegen::lower(program, sources, profile, stack)?;
+    observe(Stage::Clif, &|| lowered.dump());
+    panic::stage("optimizing");
+    let optimized = lowered.optimize()?;
+    observe(Stage::ClifOpt, &|| optimized.dump());
+    panic::stage("selecting eBPF instructions");
+    optimized.select()
 }
 
 impl Setting<'_> {

@@ -27,6 +27,7 @@ pub mod optimize;
 mod select;
 mod vcode;
 
+pub use lower::StackUse;
 use rbtrace_lang::hir;
 use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::plan::Object;
@@ -59,7 +60,11 @@ pub fn compile(
     sources: &Sources,
     profile: &TargetProfile,
 ) -> Result<Object, Error> {
-    lower(program, sources, profile)?.optimize()?.select()?.write()
+    let attempt = |stack| lower(program, sources, profile, stack)?.optimize()?.select();
+    match attempt(StackUse::Usual) {
+        Err(Error::StackLimit { .. }) => attempt(StackUse::Least)?.write(),
+        selected => selected?.write(),
+    }
 }
 
 /// The first stage of [`compile`], for those who want to see the stages.
@@ -71,8 +76,9 @@ pub fn lower(
     program: &hir::Program,
     sources: &Sources,
     profile: &TargetProfile,
+    stack: StackUse,
 ) -> Result<Lowered, Error> {
-    let unit = lower::lower(program, sources, profile)?;
+    let unit = lower::lower(program, sources, profile, stack)?;
     let source_name = sources.get(0).map(|s| s.name.to_string()).unwrap_or_default();
     Ok(Lowered { unit, source_name })
 }

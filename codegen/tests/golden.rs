@@ -196,7 +196,13 @@ fn dumps(text: &str) -> Result<Vec<String>, String> {
     let checked = rbtrace_lang::check::check(resolved, &cx).map_err(diagnostics)?;
     all.push(rbtrace_lang::dump::hir::program(&checked.program));
     let error = |e: rbtrace_codegen::Error| e.to_string();
-    let lowered = rbtrace_codegen::lower(&checked.program, &sources, cx.profile).map_err(error)?;
+    let lowered = rbtrace_codegen::lower(
+        &checked.program,
+        &sources,
+        cx.profile,
+        rbtrace_codegen::StackUse::Usual,
+    )
+    .map_err(error)?;
     all.push(lowered.dump());
     let optimized = lowered.optimize().map_err(error)?;
     all.push(optimized.dump());

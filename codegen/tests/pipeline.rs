@@ -1,5 +1,6 @@
 //! The whole pipeline on typed programs made by hand: instruction counts are exact.
 
+use rbtrace_codegen::StackUse;
 use rbtrace_lang::hir::*;
 use rbtrace_lang::span::{Sources, Span};
 use rbtrace_probes_ebpf::kinds::ProbeKind;
@@ -25,8 +26,9 @@ fn program(kind: ProbeKind, target: plan::Target, maps: Vec<Map>, body: Vec<Stmt
 fn listing(program: &Program) -> String {
     let mut sources = Sources::default();
     sources.add("test", "xdp:lo { @ = count(); }");
-    let lowered = rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE)
-        .expect("a stage that works");
+    let lowered =
+        rbtrace_codegen::lower(program, &sources, &TargetProfile::REFERENCE, StackUse::Usual)
+            .expect("a stage that works");
     let optimized = lowered.optimize().expect("a stage that works");
     let selected = optimized.select().expect("a stage that works");
     let text = selected.dump();

@@ -107,6 +107,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         b.switch_to_block(entry);
         b.seal_block(entry);
         let ctx = b.block_params(entry)[0];
+        let memory = Memory::program(unit.stack);
         FnBuilder {
             b,
             unit,
@@ -115,7 +116,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             ctx,
             locals: vec![None; block.locals.len()],
             loops: Vec::new(),
-            memory: Memory::program(),
+            memory,
             uses_cookie: false,
             shared: None,
             forgets: false,

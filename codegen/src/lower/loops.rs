@@ -8,7 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
 use cranelift_frontend::FunctionBuilderContext;
-use rbtrace_lang::hir::visit::{each_local, operands, parts};
+use rbtrace_lang::hir::visit::{blocks, each_local, locals_of, operands, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, StmtKind, Type};
 use rbtrace_probes_ebpf::helpers;
 
@@ -59,6 +59,11 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         if !callbacks_mention(&block.body, false, &mut mentioned) {
             return Ok(());
         }
+        // The verifier follows the contents of the stack alone: what ends a loop comes first.
+        let mut steering = BTreeSet::new();
+        steers(&block.body, &mut steering);
+        let mut mentioned: Vec<LocalId> = mentioned.into_iter().collect();
+        mentioned.sort_by_key(|id| !steering.contains(id));
         let mut variables = Vec::new();
         let mut end = VARIABLES;
         for id in mentioned {
@@ -245,7 +250,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let mut inner =
             FnBuilder::new(&mut ir, &mut context, &mut *self.unit, self.index, self.block);
         inner.is_callback = true;
-        inner.memory = self.memory.callback();
+        inner.memory = self.memory.callback(inner.unit.stack);
         inner.b.set_srcloc(self.b.srcloc());
         let values: Vec<Value> = match inner.b.current_block() {
             Some(entry) => inner.b.block_params(entry).to_vec(),
@@ -374,6 +379,20 @@ fn callbacks_mention(stmts: &[Stmt], inside: bool, found: &mut BTreeSet<LocalId>
         });
     }
     any
+}
+
+/// The variables that conditions of loops mention.
+fn steers(stmts: &[Stmt], found: &mut BTreeSet<LocalId>) {
+    for stmt in stmts {
+        if let StmtKind::While { cond, .. } = &stmt.kind {
+            locals_of(cond, &mut |local| {
+                found.insert(local);
+            });
+        }
+        for block in blocks(stmt) {
+            steers(block, found);
+        }
+    }
 }
 
 /// As [`callbacks_mention`], for the blocks in an expression.

@@ -17,11 +17,35 @@ use crate::error::Error;
 
 /// Largest temporary on the eBPF stack, in bytes.
 const STACK_OBJECT: u32 = 64;
-/// Bytes of the stack for temporaries and variables; the rest is for spilled registers and for
-/// the frames of callbacks, which count with their caller's (`MAX_BPF_STACK` of linux/filter.h).
-const PROGRAM_STACK: u32 = 208;
-/// As [`PROGRAM_STACK`], in a callback.
-const CALLBACK_STACK: u32 = 96;
+/// How much of a function's stack its temporaries and variables may take; the rest is for spilled
+/// registers and for the frames of callbacks, which count with their caller's (`MAX_BPF_STACK` of
+/// linux/filter.h). What finds no place lies in scratch memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackUse {
+    /// As much as leaves room for what is usually spilled.
+    Usual,
+    /// Next to nothing: for programs that spill more than usual.
+    Least,
+}
+
+impl StackUse {
+    /// Bytes for a program's temporaries and variables.
+    const fn program(self) -> u32 {
+        match self {
+            StackUse::Usual => 288,
+            StackUse::Least => 64,
+        }
+    }
+
+    /// Bytes for those of a callback.
+    const fn callback(self) -> u32 {
+        match self {
+            StackUse::Usual => 96,
+            StackUse::Least => 32,
+        }
+    }
+}
+
 /// Copies and fills up to this many bytes are written out.
 const INLINE_BYTES: u32 = 128;
 /// Bytes after every temporary that a string read may overrun by its NUL.
@@ -72,13 +96,13 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Of a program.
-    pub(super) fn program() -> Self {
-        Self::new(PROGRAM_STACK, 0)
+    pub(super) fn program(stack: StackUse) -> Self {
+        Self::new(stack.program(), 0)
     }
 
     /// Of a callback: its scratch memory begins after what its caller uses.
-    pub(super) fn callback(&self) -> Self {
-        Self::new(CALLBACK_STACK, self.scratch_used)
+    pub(super) fn callback(&self, stack: StackUse) -> Self {
+        Self::new(stack.callback(), self.scratch_used)
     }
 
     fn new(stack_limit: u32, scratch_used: u32) -> Self {

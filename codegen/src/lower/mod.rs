@@ -30,6 +30,8 @@ use rbtrace_lang::hir;
 use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::profile::TargetProfile;
 
+pub use mem::StackUse;
+
 use crate::clif::Unit;
 use crate::error::Error;
 
@@ -42,8 +44,9 @@ pub fn lower(
     program: &hir::Program,
     sources: &Sources,
     profile: &TargetProfile,
+    stack: StackUse,
 ) -> Result<Unit, Error> {
-    let mut unit = unit::UnitBuilder::new(program, sources, profile);
+    let mut unit = unit::UnitBuilder::new(program, sources, profile, stack);
     for (index, block) in program.blocks.iter().enumerate() {
         unit.program(index as u32, block)?;
     }

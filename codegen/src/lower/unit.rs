@@ -13,6 +13,7 @@ use rbtrace_probes_ebpf::record::Loss;
 use rbtrace_probes_ebpf::types::{StackMode, Type};
 
 use super::func::FnBuilder;
+use super::mem::StackUse;
 use super::types::{StackMaps, layout};
 use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
 use crate::error::Error;
@@ -65,6 +66,7 @@ impl OwnMap {
 pub(super) struct UnitBuilder<'a> {
     pub(super) program: &'a hir::Program,
     pub(super) profile: &'a TargetProfile,
+    pub(super) stack: StackUse,
     sources: &'a Sources,
     unit: Unit,
     own_maps: HashMap<OwnMap, u32>,
@@ -89,6 +91,7 @@ impl<'a> UnitBuilder<'a> {
         program: &'a hir::Program,
         sources: &'a Sources,
         profile: &'a TargetProfile,
+        stack: StackUse,
     ) -> Self {
         let plan = Plan {
             version: plan::VERSION,
@@ -105,6 +108,7 @@ impl<'a> UnitBuilder<'a> {
         let mut this = Self {
             program,
             profile,
+            stack,
             sources,
             unit: Unit {
                 functions: Vec::new(),

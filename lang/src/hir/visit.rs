@@ -20,7 +20,8 @@ pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
     }
 }
 
-fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
+/// Calls `f` for every variable that an expression mentions.
+pub fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
     match &expr.kind {
         ExprKind::Local(local) | ExprKind::AddressOf(local) | ExprKind::LocalStep { local, .. } => {
             f(*local)

@@ -245,8 +245,9 @@ impl Maker {
                     return Node::new(Kind::Bool, "(!{})", vec![of]);
                 }
                 3 => {
-                    let op = *self.rng.pick(&["({} == {})", "({} != {})"]);
-                    let both = vec![self.text(down), self.text(down)];
+                    // Two literals would be known when compiling, and might divide as 0.
+                    let op = *self.rng.pick(&["($s == {})", "({} != $p)"]);
+                    let both = vec![self.text(down)];
                     return Node::new(Kind::Bool, op, both);
                 }
                 4 => {
