@@ -307,9 +307,9 @@ pub struct ProgramInfo {
     pub machine_code: u32,
     /// Instructions that the verifier looked at, each as often as it did; 0 before Linux 5.16.
     pub verified: u32,
-    /// Times that it ran; 0 unless [`enable_statistics`] was called.
+    /// Times that it ran; 0 unless `enable_statistics` was called.
     pub runs: u64,
-    /// Nanoseconds that it ran; 0 unless [`enable_statistics`] was called.
+    /// Nanoseconds that it ran; 0 unless `enable_statistics` was called.
     pub nanoseconds: u64,
     /// Times that the kernel skipped it because it was running already on that CPU; 0 before
     /// Linux 5.12.

@@ -1,4 +1,4 @@
-//! Types, functions and lines of programs and libraries, from their DWARF (https://dwarfstd.org).
+//! Types, functions and lines of programs and libraries, from their DWARF (<https://dwarfstd.org>).
 //!
 //! | file       | part                                                              |
 //! |------------|-------------------------------------------------------------------|
