@@ -128,13 +128,9 @@ pub fn compile(
     panic::stage("checking types");
     let check::Checked { program, warnings } = check::check(resolved, &setting.context())?;
     observe(Stage::Hir, &|| dump::hir::program(&program));
-    let selected = match select(&program, sources, setting.profile, StackUse::Usual, observe) {
-        // The same with hardly anything of its own on the stack.
-        Err(codegen::Error::StackLimit { .. }) => {
-            select(&program, sources, setting.profile, StackUse::Least, observe)?
-        }
-        selected => selected?,
-    };
+    let selected = codegen::with_enough_stack(|stack| {
+        select(&program, sources, setting.profile, stack, observe)
+    })?;
     observe(Stage::Bpf, &|| selected.dump());
     panic::stage("writing the object");
     let object = selected.write()?;

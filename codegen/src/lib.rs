@@ -60,10 +60,22 @@ pub fn compile(
     sources: &Sources,
     profile: &TargetProfile,
 ) -> Result<Object, Error> {
-    let attempt = |stack| lower(program, sources, profile, stack)?.optimize()?.select();
-    match attempt(StackUse::Usual) {
-        Err(Error::StackLimit { .. }) => attempt(StackUse::Least)?.write(),
-        selected => selected?.write(),
+    with_enough_stack(|stack| lower(program, sources, profile, stack)?.optimize()?.select())?
+        .write()
+}
+
+/// What `compile` makes: again with hardly anything of its own on the stack, if the usual leaves too
+/// little for what is spilled.
+///
+/// # Errors
+///
+/// Those of `compile`.
+pub fn with_enough_stack<T>(
+    mut compile: impl FnMut(StackUse) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match compile(StackUse::Usual) {
+        Err(Error::StackLimit { .. }) => compile(StackUse::Least),
+        done => done,
     }
 }
 

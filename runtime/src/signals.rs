@@ -22,15 +22,8 @@ impl StopFlag {
     /// The flag that the first SIGINT, SIGTERM or SIGHUP sets. The second one kills this process
     /// at once.
     pub fn on_signals() -> io::Result<Self> {
-        // The handler may run at any time until the process ends, so its flag lives as long.
         static FLAG: OnceLock<StopFlag> = OnceLock::new();
-        let flag = match FLAG.get() {
-            Some(flag) => flag,
-            None => {
-                let new = Self::new()?;
-                FLAG.get_or_init(|| new)
-            }
-        };
+        let flag = Self::lasting(&FLAG)?;
         signal::install(flag.0.as_fd())?;
         Ok(flag.clone())
     }
@@ -38,15 +31,21 @@ impl StopFlag {
     /// The flag that SIGUSR1 sets: see [`crate::session::Options::user_signal`].
     pub fn on_user_signal() -> io::Result<Self> {
         static FLAG: OnceLock<StopFlag> = OnceLock::new();
-        let flag = match FLAG.get() {
-            Some(flag) => flag,
-            None => {
-                let new = Self::new()?;
-                FLAG.get_or_init(|| new)
-            }
-        };
+        let flag = Self::lasting(&FLAG)?;
         signal::install_user(flag.0.as_fd())?;
         Ok(flag.clone())
+    }
+
+    /// A flag for a signal: the handler may run at any time until the process ends, so its flag
+    /// lives as long.
+    fn lasting(place: &'static OnceLock<StopFlag>) -> io::Result<&'static StopFlag> {
+        match place.get() {
+            Some(flag) => Ok(flag),
+            None => {
+                let new = Self::new()?;
+                Ok(place.get_or_init(|| new))
+            }
+        }
     }
 
     /// Asks for the end.

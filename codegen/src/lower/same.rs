@@ -29,8 +29,7 @@ impl FnBuilder<'_, '_, '_> {
     fn same_places(&mut self, l: Place, lt: &Type, r: Place, rt: &Type) -> Result<Value, Error> {
         match (lt, rt) {
             (Type::Str { size: a }, Type::Str { size: b }) => {
-                let (shorter, longer) = if a <= b { (l, r) } else { (r, l) };
-                self.same_strings(shorter, longer, *a.min(b), *a.max(b))
+                self.same_strings([l, r], [*a, *b], u32::MAX)
             }
             (Type::Tuple(members), Type::Tuple(others)) => {
                 let mut all = self.iconst(1);

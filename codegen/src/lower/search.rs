@@ -7,7 +7,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, UserFuncName, Value};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use rbtrace_lang::hir::{Expr, ExprKind, Int};
+use rbtrace_lang::hir::{Expr, ExprKind, Int, Type};
 use rbtrace_probes_ebpf::helpers;
 
 use super::func::{FnBuilder, signature};
@@ -86,39 +86,29 @@ impl FnBuilder<'_, '_, '_> {
             return Ok(self.b.ins().bxor_imm_s(same, 1));
         }
         let sizes = [left, right].map(|side| self.unit.layout(&side.ty).size());
-        let shorter = sizes[0].min(sizes[1]);
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let l = self.memory_of(left)?;
-        let r = self.memory_of(right)?;
-        if len.min(shorter) > INLINE_ROUNDS {
-            let same = self.same_text(l, r, len.min(shorter), true)?;
-            return Ok(self.b.ins().bxor_imm_s(same, 1));
-        }
-        let mut differences = self.differences(l, r, len.min(shorter))?;
-        if sizes[0] != sizes[1] && len > shorter {
-            let longer = if sizes[0] > shorter { l } else { r };
-            let next = self.load(longer.plus(shorter), Int { size: 1, signed: false });
-            differences = self.b.ins().bor(differences, next);
-        }
-        let differ = self.b.ins().icmp_imm_s(IntCC::NotEqual, differences, 0);
-        Ok(self.b.ins().uextend(I64, differ))
+        let places = [self.memory_of(left)?, self.memory_of(right)?];
+        let same = self.same_strings(places, sizes, u32::try_from(len).unwrap_or(u32::MAX))?;
+        Ok(self.b.ins().bxor_imm_s(same, 1))
     }
 
-    /// Compares two strings, which are padded with zeros: their common bytes, and that the longer
-    /// one ends with them. A cut text equals another cut at its length.
+    /// Compares the first `len` bytes of two strings, which are padded with zeros: those that both
+    /// have, and that the longer one ends with them. A cut text equals another cut at its length.
     pub(super) fn same_strings(
         &mut self,
-        shorter: Place,
-        longer: Place,
-        size: u32,
-        longer_size: u32,
+        [l, r]: [Place; 2],
+        sizes: [u32; 2],
+        len: u32,
     ) -> Result<Value, Error> {
-        if size > INLINE_ROUNDS {
-            return self.same_text(shorter, longer, size, size == longer_size);
+        let shorter = sizes[0].min(sizes[1]);
+        let longer_goes_on = sizes[0] != sizes[1] && len > shorter;
+        let common = len.min(shorter);
+        if common > INLINE_ROUNDS {
+            return self.same_text(l, r, common, !longer_goes_on);
         }
-        let mut differences = self.differences(shorter, longer, size)?;
-        if size < longer_size {
-            let next = self.load(longer.plus(size), Int { size: 1, signed: false });
+        let mut differences = self.differences(l, r, common)?;
+        if longer_goes_on {
+            let longer = if sizes[0] > shorter { l } else { r };
+            let next = self.load(longer.plus(shorter), Int { size: 1, signed: false });
             differences = self.b.ins().bor(differences, next);
         }
         Ok(self.is_zero(differences))
@@ -204,7 +194,7 @@ impl FnBuilder<'_, '_, '_> {
         let shared = self.address(context);
         let flags = self.iconst(0);
         self.helper(helpers::LOOP, &[rounds, function, shared, flags]);
-        self.load_typed(context.plus(RESULT as u32), &rbtrace_lang::hir::Type::I64)
+        self.load_typed(context.plus(RESULT as u32), &Type::I64)
     }
 
     /// A callback of `bpf_loop` that has nothing to do with the script: `round` gets the number

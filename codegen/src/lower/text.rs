@@ -29,9 +29,7 @@ impl FnBuilder<'_, '_, '_> {
         let len = self.scalar(len)?;
         // A string that fills its memory has its NUL behind that.
         let count = self.at_most(len, size + 1)?;
-        if tail == Tail::Zero {
-            self.zero(to, size)?;
-        } else if tail == Tail::Keep {
+        if self.prepare(to, size, tail)? == Tail::Keep {
             let zero = self.iconst(0);
             self.store(to, 1, zero);
         }

@@ -150,6 +150,14 @@ impl<'a> Btf<'a> {
         self.get(self.named(kinds, name).next()?)
     }
 
+    /// The first enum that has a variant of this name, and the variant's value, without those of the
+    /// base. The name is looked for among the strings once; variants are told by its offsets.
+    pub fn enumerator(&self, name: &str) -> Option<(Type<'_>, i64)> {
+        let offsets = self.offsets_of(name);
+        let ids = if offsets.is_empty() { 0..0 } else { self.ids() };
+        ids.filter_map(|id| self.get(id)).find_map(|ty| Some((ty, ty.variant_at(&offsets)?)))
+    }
+
     /// Every offset that stands for this string. A string may be the tail of a longer one.
     fn offsets_of(&self, name: &str) -> Vec<u32> {
         if name.is_empty() {

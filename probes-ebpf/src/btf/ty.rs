@@ -279,16 +279,31 @@ impl<'a> Type<'a> {
         (0..count).map(move |i| this.variant(i))
     }
 
+    /// Value of the variant whose name is at one of these offsets.
+    pub(super) fn variant_at(&self, offsets: &[u32]) -> Option<i64> {
+        let count = if self.is_enum() { self.vlen() } else { 0 };
+        let mut places = (0..count).map(|i| self.variant_place(i));
+        places.find(|at| offsets.contains(&self.word(*at))).map(|at| self.variant_value(at))
+    }
+
+    /// Where a variant's words begin.
+    fn variant_place(&self, index: usize) -> usize {
+        3 + index * if self.kind == Kind::Enum { 2 } else { 3 }
+    }
+
     fn variant(&self, index: usize) -> Variant<'a> {
-        let at = 3 + index * if self.kind == Kind::Enum { 2 } else { 3 };
+        let at = self.variant_place(index);
         let name = self.btf.string(self.word(at)).unwrap_or_default();
+        Variant { name, value: self.variant_value(at) }
+    }
+
+    fn variant_value(&self, at: usize) -> i64 {
         let low = self.word(at + 1);
-        let value = match self.kind {
+        match self.kind {
             Kind::Enum if self.flag() => i64::from(low as i32),
             Kind::Enum => i64::from(low),
             _ => (u64::from(self.word(at + 2)) << 32 | u64::from(low)) as i64,
-        };
-        Variant { name, value }
+        }
     }
 
     fn is_enum(&self) -> bool {

@@ -161,10 +161,8 @@ impl KernelTypes {
     /// The enum that has a variant of this name, and its value.
     pub fn enumerator(&self, name: &str) -> Option<(TypeRef, i64)> {
         self.all().find_map(|at| {
-            at.btf.types().find_map(|ty| {
-                let variant = ty.variants().find(|variant| variant.name == name)?;
-                Some((at.reference(ty.id()), variant.value))
-            })
+            let (ty, value) = at.btf.enumerator(name)?;
+            Some((at.reference(ty.id()), value))
         })
     }
 

@@ -157,13 +157,13 @@ impl Maker {
         let down = depth - 1;
         match self.rng.below(20) {
             0..=6 => {
-                let op = *self.rng.pick(ARITHMETIC);
+                let op = self.rng.pick(ARITHMETIC);
                 let left = self.int(down);
                 let right = if self.rng.once_in(4) { self.literal() } else { self.int(down) };
                 Node::new(Kind::Int, op, vec![left, right])
             }
             7 => {
-                let op = *self.rng.pick(&["(-{})", "(~{})"]);
+                let op = self.rng.pick(&["(-{})", "(~{})"]);
                 let of = self.int(down);
                 Node::new(Kind::Int, op, vec![of])
             }
@@ -194,15 +194,15 @@ impl Maker {
                 Node::new(Kind::Int, "@k[{}]", vec![text])
             }
             17 => {
-                let op = *self.rng.pick(&["{}++", "{}--", "++{}", "--{}"]);
-                let name = *self.rng.pick(&["$a", "$b"]);
+                let op = self.rng.pick(&["{}++", "{}--", "++{}", "--{}"]);
+                let name = self.rng.pick(&["$a", "$b"]);
                 // `--` would make an unsigned variable signed.
                 let op = if name == "$b" { op.replace("--", "++") } else { op.to_owned() };
                 Node::leaf(Kind::Int, format!("({})", op.replace("{}", name)))
             }
             18 => self.member(Kind::Int),
             _ => {
-                let of = *self.rng.pick(&["len($s)", "len(@m)", "len(@k)", "(uint64)@count[1]"]);
+                let of = self.rng.pick(&["len($s)", "len(@m)", "len(@k)", "(uint64)@count[1]"]);
                 Node::leaf(Kind::Int, of)
             }
         }
@@ -227,7 +227,7 @@ impl Maker {
         ];
         let those: Vec<&str> =
             MEMBERS.iter().filter(|(of, _)| *of == kind).map(|(_, text)| *text).collect();
-        let text = *self.rng.pick(&those);
+        let text = self.rng.pick(&those);
         Node::leaf(kind, text)
     }
 
@@ -236,7 +236,7 @@ impl Maker {
         if depth > 0 {
             match self.rng.below(10) {
                 0 | 1 => {
-                    let op = *self.rng.pick(&["({} && {})", "({} || {})"]);
+                    let op = self.rng.pick(&["({} && {})", "({} || {})"]);
                     let both = vec![self.bool(down), self.bool(down)];
                     return Node::new(Kind::Bool, op, both);
                 }
@@ -246,7 +246,7 @@ impl Maker {
                 }
                 3 => {
                     // Two literals would be known when compiling, and might divide as 0.
-                    let op = *self.rng.pick(&["($s == {})", "({} != $p)"]);
+                    let op = self.rng.pick(&["($s == {})", "({} != $p)"]);
                     let both = vec![self.text(down)];
                     return Node::new(Kind::Bool, op, both);
                 }
@@ -258,7 +258,7 @@ impl Maker {
                 }
                 5 => {
                     let shape = self.rng.below(SHAPES.len() as u64) as usize;
-                    let op = *self.rng.pick(&["({} == {})", "({} != {})"]);
+                    let op = self.rng.pick(&["({} == {})", "({} != {})"]);
                     let both = vec![self.tuple(shape, 0), self.tuple(shape, 0)];
                     return Node::new(Kind::Bool, op, both);
                 }
@@ -270,7 +270,7 @@ impl Maker {
                 _ => {}
             }
         }
-        let op = *self.rng.pick(COMPARISONS);
+        let op = self.rng.pick(COMPARISONS);
         let left = self.int(down);
         let right = if self.rng.once_in(4) { self.literal() } else { self.int(down) };
         Node::new(Kind::Bool, op, vec![left, right])
@@ -279,7 +279,7 @@ impl Maker {
     fn text(&mut self, depth: u32) -> Node {
         match self.rng.below(if depth == 0 { 5 } else { 8 }) {
             0 | 1 => {
-                let text = *self.rng.pick(TEXTS);
+                let text = self.rng.pick(TEXTS);
                 Node::leaf(Kind::Text, format!("{text:?}"))
             }
             2 => Node::leaf(Kind::Text, "$s"),
@@ -343,12 +343,12 @@ impl Maker {
     fn stmt(&mut self, depth: u32) -> Node {
         match self.rng.below(if depth == 0 { 12 } else { 16 }) {
             0 | 1 => {
-                let (name, ty) = *self.rng.pick(VARIABLES);
+                let (name, ty) = self.rng.pick(VARIABLES);
                 let of = self.int(2);
                 Node::new(Kind::Stmt, &format!("{name} = ({ty}){{}};\n"), vec![of])
             }
             2 => {
-                let op = *self.rng.pick(&["+=", "-=", "*=", "&=", "|=", "^=", "/=", "%="]);
+                let op = self.rng.pick(&["+=", "-=", "*=", "&=", "|=", "^=", "/=", "%="]);
                 let of = self.int(1);
                 Node::new(Kind::Stmt, &format!("$a {op} (int64){{}};\n"), vec![of])
             }
@@ -357,7 +357,7 @@ impl Maker {
                 Node::new(Kind::Stmt, "@m[{}] = (int64){};\n", vec![key, of])
             }
             4 => {
-                let op = *self.rng.pick(&["+=", "-=", "*=", "|=", "^="]);
+                let op = self.rng.pick(&["+=", "-=", "*=", "|=", "^="]);
                 let (key, text, of) = (self.small(), self.text(1), self.int(1));
                 let template = format!("@n[{{}}, {{}}] {op} (int64){{}};\n");
                 Node::new(Kind::Stmt, &template, vec![key, text, of])
@@ -419,7 +419,7 @@ impl Maker {
                 Node::new(Kind::Stmt, "@umax = max((uint64){});\n", vec![of])
             }
             _ => {
-                let form = *self.rng.pick(FORMS);
+                let form = self.rng.pick(FORMS);
                 let (key, of) = (self.small(), self.int(1));
                 Node::new(Kind::Stmt, form, vec![key, of])
             }
@@ -428,11 +428,11 @@ impl Maker {
 
     fn remove_or_jump(&mut self) -> Node {
         if self.loops > 0 && self.rng.once_in(2) {
-            let word = *self.rng.pick(&["break", "continue"]);
+            let word = self.rng.pick(&["break", "continue"]);
             let cond = self.bool(1);
             return Node::new(Kind::Stmt, &format!("if ({{}}) «{word};»\n"), vec![cond]);
         }
-        let form = *self.rng.pick(&["delete(@m, {});\n", "delete(@s, {});\n", "delete(@t, {});\n"]);
+        let form = self.rng.pick(&["delete(@m, {});\n", "delete(@s, {});\n", "delete(@t, {});\n"]);
         let key = self.small();
         Node::new(Kind::Stmt, form, vec![key])
     }

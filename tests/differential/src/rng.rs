@@ -33,8 +33,14 @@ impl Rng {
     /// # Panics
     ///
     /// If there is none.
-    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len() as u64) as usize]
+    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize]
+    }
+
+    /// A number of 1 to `bits` bits, which are at most 64.
+    pub fn sized(&mut self, bits: u64) -> u64 {
+        let shift = 64 - (1 + self.below(bits));
+        self.bits() >> shift
     }
 
     /// The edges of the integer types, small numbers and any others.
@@ -58,7 +64,7 @@ impl Rng {
             1 << 32,
         ];
         match self.below(4) {
-            0 => *self.pick(EDGES),
+            0 => self.pick(EDGES),
             1 => self.below(32) as i64 - 16,
             2 => {
                 let shift = self.below(63);

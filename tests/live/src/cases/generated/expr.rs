@@ -2,53 +2,16 @@
 
 use std::collections::BTreeMap;
 
-/// xorshift64*: the same numbers in every run.
-pub struct Rng(u64);
+pub use rbtrace_differential::rng::Rng;
 
-impl Rng {
-    /// Numbers that follow from `seed`.
-    pub fn new(seed: u64) -> Self {
-        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// Any 64 bits.
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 16) % end.max(1)
-    }
-
-    /// True once in `times`.
-    pub fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    /// One of `all`, which is not empty.
-    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-
-    /// A number of 1 to `bits` bits.
-    pub fn sized(&mut self, bits: u64) -> u64 {
-        let shift = 64 - (1 + self.below(bits));
-        self.next() >> shift
-    }
-
-    /// What a script is given: the edges of the types, small numbers and any others.
-    pub fn input(&mut self) -> u64 {
-        let sign = if self.once_in(2) { 1 } else { u64::MAX };
-        match self.below(4) {
-            0 => self.pick(&[0, 1, u64::MAX, 1 << 63, i64::MAX as u64, 1 << 31, 0x80, 0xffff]),
-            1 => self.below(16).wrapping_mul(sign),
-            2 => self.sized(64).wrapping_mul(sign),
-            _ => self.next(),
-        }
+/// What a script is given: the edges of the types, small numbers and any others.
+pub fn input(rng: &mut Rng) -> u64 {
+    let sign = if rng.once_in(2) { 1 } else { u64::MAX };
+    match rng.below(4) {
+        0 => rng.pick(&[0, 1, u64::MAX, 1 << 63, i64::MAX as u64, 1 << 31, 0x80, 0xffff]),
+        1 => rng.below(16).wrapping_mul(sign),
+        2 => rng.sized(64).wrapping_mul(sign),
+        _ => rng.bits(),
     }
 }
 

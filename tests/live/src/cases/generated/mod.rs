@@ -59,7 +59,7 @@ fn finish(run: Run<'_>, script: &str) -> Result<Output> {
 
 /// Inputs for [`ROUNDS`] runs of a block.
 fn inputs(rng: &mut Rng) -> Vec<[u64; INPUTS]> {
-    (0..ROUNDS).map(|_| std::array::from_fn(|_| rng.input())).collect()
+    (0..ROUNDS).map(|_| std::array::from_fn(|_| expr::input(rng))).collect()
 }
 
 /// Runs `body` once for each of `inputs`, which are in its variables, as JSON. What is printed
