@@ -21,6 +21,7 @@ mod dump;
 pub mod elf;
 mod emit;
 pub mod error;
+mod frames;
 pub mod legalize;
 pub mod lower;
 pub mod optimize;
@@ -134,7 +135,9 @@ impl Optimized {
             .iter()
             .map(|f| backend::compile_function(&f.ir, &f.name))
             .collect::<Result<_, _>>()?;
-        Ok(Selected { lowered: self.0, code: bpf::Code { functions } })
+        let code = bpf::Code { functions };
+        frames::check(&code)?;
+        Ok(Selected { lowered: self.0, code })
     }
 }
 

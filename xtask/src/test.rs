@@ -15,6 +15,8 @@ use crate::workspace::{self, Programs};
 
 /// User space in a guest is 10 to 20 times slower; tests wait that much longer.
 const GUEST_PATIENCE: u32 = 8;
+/// Values that the generated scripts print that guests run.
+const GUEST_VALUES: u64 = 1_500;
 const GUEST_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Everything by default. Needs root, and Debian where something must be installed; the hermetic
@@ -159,7 +161,8 @@ fn test_result(line: &str) -> Option<(u64, u64)> {
 }
 
 fn run_live(args: &Args, plan: &Plan, summary: &mut Summary) -> Result<()> {
-    let programs = workspace::build_programs(&args.choice)?;
+    let prepared = if plan.kernels.is_empty() { 0 } else { GUEST_VALUES };
+    let programs = workspace::build_programs(&args.choice, prepared)?;
     if plan.host {
         summary.add_place("host");
         if let Err(error) = run_on_host(args, &programs, summary) {
@@ -253,8 +256,9 @@ impl GuestRun {
             .map(|argument| format!("'{argument}'"))
             .collect();
         let command = format!(
-            "rbtrace-live-tests --rbtrace /bin/rbtrace --programs {} {}",
+            "rbtrace-live-tests --rbtrace /bin/rbtrace --programs {} --prepared {} {}",
             image::GUEST_PROGRAMS,
+            image::GUEST_PREPARED,
             arguments.join(" ")
         );
         let initramfs = image::write(kernel, programs, &command)?;

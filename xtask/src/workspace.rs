@@ -47,6 +47,8 @@ pub struct Programs {
     pub tests: PathBuf,
     /// A folder of small programs that are linked dynamically.
     pub dynamic: PathBuf,
+    /// A folder of generated scripts, compiled; empty where no guest is to run them.
+    pub prepared: PathBuf,
 }
 
 /// Which rbtrace live tests and virtual machines get.
@@ -61,13 +63,27 @@ pub struct Choice {
 }
 
 /// Builds the programs of the live tests.
-pub fn build_programs(choice: &Choice) -> Result<Programs> {
+///
+/// `prepared` is how many values the scripts that are compiled in advance print.
+pub fn build_programs(choice: &Choice, prepared: u64) -> Result<Programs> {
     let rbtrace = match &choice.rbtrace {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
         None => build("rbtrace", choice.release)?,
     };
     let tests = build("rbtrace-live-tests", false)?;
-    Ok(Programs { rbtrace, tests, dynamic: build_dynamic()? })
+    let prepared = prepare(&tests, prepared)?;
+    Ok(Programs { rbtrace, tests, dynamic: build_dynamic()?, prepared })
+}
+
+/// Compiles generated scripts that print so many values.
+fn prepare(tests: &Path, values: u64) -> Result<PathBuf> {
+    let folder = target().join("prepared");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    process::run(Command::new(tests).arg("prepare").arg(&folder).arg(values.to_string()))?;
+    Ok(folder)
 }
 
 /// Builds the program of `package` and gives its path.

@@ -9,13 +9,13 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use rbtrace_lang::hir::{LocalId, ProbeBlock};
+use rbtrace_lang::hir::{LocalId, ProbeBlock, Type};
 use rbtrace_lang::span::Span;
 use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
 
-use super::loops::Shared;
-use super::mem::{Memory, Place};
+use super::loops::{Shared, steering};
+use super::mem::{Memory, Place, StackUse};
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;
 use crate::clif::namespace;
@@ -384,15 +384,24 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         let Some(local) = self.block.locals.get(id.index()) else {
             return Err(self.bug("a variable that its block does not declare"));
         };
-        let storage = if local.ty.is_scalar() && !local.addressed {
-            Storage::Register(self.b.declare_var(I64))
-        } else {
+        let storage = if !local.ty.is_scalar() || local.addressed {
             Storage::Memory(self.lasting(&local.ty)?)
+        } else if self.unit.stack == StackUse::Least && self.may_be_forgotten(id, &local.ty) {
+            let size = self.unit.layout(&local.ty).size();
+            Storage::Memory(self.scratch(size)?)
+        } else {
+            Storage::Register(self.b.declare_var(I64))
         };
         if let Some(slot) = self.locals.get_mut(id.index()) {
             *slot = Some(storage);
         }
         Ok(storage)
+    }
+
+    /// Whether a variable may lie in memory whose contents the verifier does not follow: it is no
+    /// pointer, and no loop ends by it.
+    fn may_be_forgotten(&self, id: LocalId, ty: &Type) -> bool {
+        matches!(ty, Type::Int(_) | Type::Bool) && !steering(&self.block.body).contains(&id)
     }
 
     /// An internal error: the typed program breaks one of its promises.

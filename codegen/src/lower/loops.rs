@@ -60,8 +60,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             return Ok(());
         }
         // The verifier follows the contents of the stack alone: what ends a loop comes first.
-        let mut steering = BTreeSet::new();
-        steers(&block.body, &mut steering);
+        let steering = steering(&block.body);
         let mut mentioned: Vec<LocalId> = mentioned.into_iter().collect();
         mentioned.sort_by_key(|id| !steering.contains(id));
         let mut variables = Vec::new();
@@ -381,16 +380,28 @@ fn callbacks_mention(stmts: &[Stmt], inside: bool, found: &mut BTreeSet<LocalId>
     any
 }
 
-/// The variables that conditions of loops mention.
-fn steers(stmts: &[Stmt], found: &mut BTreeSet<LocalId>) {
+/// The variables that loops may end by: those in their conditions, and in those within them.
+pub(super) fn steering(stmts: &[Stmt]) -> BTreeSet<LocalId> {
+    let mut found = BTreeSet::new();
+    steers(stmts, false, &mut found);
+    found
+}
+
+fn steers(stmts: &[Stmt], in_loop: bool, found: &mut BTreeSet<LocalId>) {
     for stmt in stmts {
-        if let StmtKind::While { cond, .. } = &stmt.kind {
+        let cond = match &stmt.kind {
+            StmtKind::While { cond, .. } => Some(cond),
+            StmtKind::If { cond, .. } if in_loop => Some(cond),
+            _ => None,
+        };
+        if let Some(cond) = cond {
             locals_of(cond, &mut |local| {
                 found.insert(local);
             });
         }
+        let in_loop = in_loop || matches!(stmt.kind, StmtKind::While { .. });
         for block in blocks(stmt) {
-            steers(block, found);
+            steers(block, in_loop, found);
         }
     }
 }

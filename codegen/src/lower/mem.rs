@@ -24,7 +24,8 @@ const STACK_OBJECT: u32 = 64;
 pub enum StackUse {
     /// As much as leaves room for what is usually spilled.
     Usual,
-    /// Next to nothing: for programs that spill more than usual.
+    /// Next to nothing, and variables are in scratch memory instead of registers: for programs that
+    /// spill more than usual.
     Least,
 }
 

@@ -1,6 +1,9 @@
 //! What a tracer printed against what the interpreter says.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
 
 use rbtrace_lang::catalog::Nothing;
 use rbtrace_lang::expand::{Params, expand};
@@ -19,10 +22,21 @@ pub use crate::interpret::Outcome;
 ///
 /// The messages of the compiler, or what the interpreter does not know.
 pub fn expected(script: &str) -> Result<Outcome, String> {
-    interpret::run(&compile(script)?)
+    interpret::run(&check(script)?.0)
 }
 
-fn compile(script: &str) -> Result<hir::Program, String> {
+/// The script as an object, and what it must print and leave in its maps.
+///
+/// # Errors
+///
+/// Those of [`expected`], and those of the compiler's later stages.
+pub fn compiled(script: &str) -> Result<(Vec<u8>, Outcome), String> {
+    let (program, sources) = check(script)?;
+    let object = rbtrace_codegen::compile(&program, &sources, &TargetProfile::REFERENCE);
+    Ok((object.map_err(|error| error.to_string())?.elf, interpret::run(&program)?))
+}
+
+fn check(script: &str) -> Result<(hir::Program, Sources), String> {
     let mut sources = Sources::default();
     let file = sources.add("generated".to_owned(), script.to_owned());
     let profile = TargetProfile::REFERENCE;
@@ -39,9 +53,28 @@ fn compile(script: &str) -> Result<hir::Program, String> {
         .and_then(|expanded| resolve(expanded.script, &cx))
         .and_then(|resolved| check::check(resolved, &cx));
     match checked {
-        Ok(checked) => Ok(checked.program),
+        Ok(checked) => Ok((checked.program, sources)),
         Err(all) => Err(all.iter().map(|d| format!("{}\n", d.message)).collect()),
     }
+}
+
+/// Runs a tracer and reads what it printed.
+///
+/// # Errors
+///
+/// What it complained about, and what [`observed`] says.
+pub fn run(tracer: &Path, script: &[&OsStr]) -> Result<Outcome, String> {
+    let output = Command::new(tracer)
+        .args(["-q", "-f", "json"])
+        .args(script)
+        .output()
+        .map_err(|error| format!("{}: {error}", tracer.display()))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let start: String = stderr.chars().take(600).collect();
+        return Err(format!("{} failed: {start}", tracer.display()));
+    }
+    observed(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// What a tracer printed as JSON.

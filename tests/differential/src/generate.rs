@@ -87,7 +87,7 @@ $t3 = ($e, $a == 1, $b, $s);
 @stats[1] = stats($c); @usum = sum($b); @umax = max($b);
 ";
         out += &self.body.text();
-        out += "clear(@in);\n}\n";
+        out += "clear(@in);\nexit();\n}\n";
         out
     }
 

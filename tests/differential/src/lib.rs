@@ -8,19 +8,21 @@ pub mod compare;
 pub mod generate;
 pub mod interpret;
 pub mod node;
+pub mod prepared;
 pub mod rng;
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use compare::{difference, expected, observed};
+use compare::{Outcome, difference, expected};
 use generate::Script;
 
 /// Values that a script prints.
 pub const CASES: usize = 15;
 
-/// The longest that a failing script is made smaller for, in runs.
-const MOST_RUNS: u32 = 400;
+/// The longest that a failing script is made smaller for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What runs scripts.
 #[derive(Clone, Debug)]
@@ -47,43 +49,27 @@ pub fn check(tracers: &Tracers, seed: u64) -> Result<(), String> {
 fn verdict(tracers: &Tracers, script: &Script) -> Result<(), String> {
     let text = script.text();
     let wanted = expected(&text)?;
-    let got = run(&tracers.rbtrace, &text)?;
-    if let Some(problem) = difference(&wanted, &got) {
-        return Err(format!("rbtrace: {problem}"));
-    }
-    if let Some(bpftrace) = &tracers.bpftrace {
-        let got = run(bpftrace, &text)?;
-        if let Some(problem) = difference(&wanted, &got) {
-            return Err(format!("bpftrace: {problem}"));
-        }
+    let named = [("rbtrace", Some(&tracers.rbtrace)), ("bpftrace", tracers.bpftrace.as_ref())];
+    for (name, tracer) in named {
+        let Some(tracer) = tracer else { continue };
+        agree(name, &wanted, tracer, &["-e".as_ref(), text.as_ref()])?;
     }
     Ok(())
 }
 
-fn run(program: &PathBuf, script: &str) -> Result<compare::Outcome, String> {
-    // The script ends by itself once it has printed all.
-    let script = script.strip_suffix("}\n").map(|text| format!("{text}exit();\n}}\n"));
-    let output = Command::new(program)
-        .args(["-q", "-f", "json", "-e", &script.unwrap_or_default()])
-        .output()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let start: String = stderr.chars().take(600).collect();
-        return Err(format!("{} failed: {start}", program.display()));
-    }
-    observed(&String::from_utf8_lossy(&output.stdout))
+fn agree(name: &str, wanted: &Outcome, tracer: &Path, script: &[&OsStr]) -> Result<(), String> {
+    let got = compare::run(tracer, script)?;
+    difference(wanted, &got).map_or(Ok(()), |problem| Err(format!("{name}: {problem}")))
 }
 
 /// The smallest script that is found to fail as the first did.
 fn shrink(tracers: &Tracers, mut script: Script, mut problem: String) -> (Script, String) {
     let kind = |problem: &str| problem.split([':', ' ']).next().unwrap_or_default().to_owned();
     let first = kind(&problem);
-    let mut runs = 0;
+    let deadline = Instant::now() + PATIENCE;
     'smaller: loop {
         for candidate in script.smaller() {
-            runs += 1;
-            if runs > MOST_RUNS {
+            if Instant::now() > deadline {
                 return (script, problem);
             }
             if let Err(other) = verdict(tracers, &candidate)

@@ -15,6 +15,7 @@ use crate::{session, sys};
 pub const COMM: &str = "rbt-workload";
 
 /// The surroundings of one test.
+#[derive(Clone)]
 pub struct Ctx {
     /// The program under test.
     pub rbtrace: PathBuf,
@@ -22,6 +23,8 @@ pub struct Ctx {
     pub exe: PathBuf,
     /// Where the dynamically linked programs lie.
     pub programs: PathBuf,
+    /// Generated scripts that were compiled in advance, if they are to be run.
+    pub prepared: Option<PathBuf>,
     /// An empty folder, removed after the test.
     pub dir: PathBuf,
     /// How many times slower than a plain machine this one may be; 1 and up.

@@ -27,11 +27,14 @@ Runs the tests whose names hold one of the filters; all of them without one.
 
   --rbtrace PATH    the program under test [default: rbtrace]
   --programs DIR    where the dynamically linked test programs lie [default: beside this one]
+  --prepared DIR    run the generated scripts that were compiled into this folder, no others
   --patience N      this machine is N times slower than a plain one: longer timeouts, fewer events
   --kernel-only     leave out the tests that need nothing of the kernel
   --list            name the tests and what they need
   --features        name what this kernel can and cannot do
-  --json            report in JSON, one line a test";
+  --json            report in JSON, one line a test
+
+`rbtrace-live-tests prepare DIR CASES` compiles generated scripts that print so many values.";
 
 /// What the command line asks for.
 pub struct Options {
@@ -39,6 +42,7 @@ pub struct Options {
     exe: PathBuf,
     rbtrace: PathBuf,
     programs: PathBuf,
+    prepared: Option<PathBuf>,
     patience: u32,
     json: bool,
     kernel_only: bool,
@@ -71,6 +75,12 @@ fn act() -> Result<ExitCode> {
         workload::run(rest)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let [first, folder, cases] = arguments.as_slice()
+        && first == "prepare"
+    {
+        cases::differential::prepare(folder.as_ref(), cases.parse().context("CASES")?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (action, options) = parse(arguments)?;
     match action {
         Action::Run => return runner::run_all(&options),
@@ -94,6 +104,7 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
         exe,
         rbtrace: "rbtrace".into(),
         programs: beside,
+        prepared: None,
         patience: 1,
         json: false,
         kernel_only: false,
@@ -106,6 +117,7 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
         match argument.as_str() {
             "--rbtrace" => options.rbtrace = value()?.into(),
             "--programs" => options.programs = value()?.into(),
+            "--prepared" => options.prepared = Some(value()?.into()),
             "--patience" => {
                 options.patience = value()?.parse::<u32>().context("--patience")?.max(1)
             }

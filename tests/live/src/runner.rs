@@ -133,6 +133,9 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     let mut command = Command::new(&options.exe);
     command.args(["run-one", test.name, "--patience", &options.patience.to_string()]);
     command.arg("--rbtrace").arg(&options.rbtrace).arg("--programs").arg(&options.programs);
+    if let Some(folder) = &options.prepared {
+        command.arg("--prepared").arg(folder);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     sys::die_with_parent(&mut command);
     let mut child = command.spawn().context("starting a test")?;
@@ -181,6 +184,7 @@ pub fn run_one(name: &str, options: &Options) -> Result<ExitCode> {
         rbtrace,
         exe: options.exe.canonicalize()?,
         programs: options.programs.clone(),
+        prepared: options.prepared.clone(),
         dir: dir.0.clone(),
         patience: options.patience,
     };

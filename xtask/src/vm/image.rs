@@ -14,6 +14,9 @@ use crate::{process, workspace};
 /// Where the dynamically linked programs are in a guest.
 pub const GUEST_PROGRAMS: &str = "/programs";
 
+/// Where the compiled generated scripts are in a guest.
+pub const GUEST_PREPARED: &str = "/prepared";
+
 /// The guest's first process. The serial ports are: 0 the kernel's console, 1 the command's
 /// standard streams, 2 its exit status.
 const INIT: &str = include_str!("init.sh");
@@ -44,6 +47,12 @@ pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathB
         archive.file(&format!("modules/{}", name_of(&module)?), &std::fs::read(&module)?)?;
     }
     add_dynamic(&mut archive, &programs.dynamic)?;
+    archive.directory(&GUEST_PREPARED[1..])?;
+    for entry in std::fs::read_dir(&programs.prepared)? {
+        let path = entry?.path();
+        let name = format!("{}/{}", &GUEST_PREPARED[1..], name_of(&path)?);
+        archive.file(&name, &std::fs::read(&path)?)?;
+    }
     archive.finish()?;
     Ok(path)
 }

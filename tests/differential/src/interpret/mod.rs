@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use rbtrace_lang::hir::{Map, MapId, ProbeBlock, Program, Type};
 use rbtrace_probes_ebpf::kinds::ProbeKind;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use aggregate::Totals;
@@ -19,7 +20,7 @@ pub use value::Value;
 const MOST_STEPS: u64 = 1_000_000;
 
 /// What a program did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// The values that it printed, as JSON output shows them.
     pub printed: Vec<Json>,

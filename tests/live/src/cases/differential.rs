@@ -1,8 +1,10 @@
 //! Generated scripts against an interpreter of the typed program; see `tests/differential`.
 //! `RBTRACE_DIFFERENTIAL` is how many values all of these tests together print.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, anyhow};
-use rbtrace_differential::{CASES, Tracers, check};
+use rbtrace_differential::{CASES, Tracers, check, prepared};
 
 use crate::ctx::Ctx;
 use crate::features::Feature::Root;
@@ -25,18 +27,38 @@ pub const TESTS: &[Test] = &[
 const PARTS: u64 = 10;
 
 /// Values that all of them print where nothing else is said.
-const VALUES: u64 = 3_000;
+const VALUES: u64 = 20_000;
 
-/// The scripts whose seeds end in `PART`.
+/// The scripts whose seeds end in `PART`: those that were prepared, if any were.
 fn programs<const PART: u64>(ctx: &Ctx) -> Result<()> {
-    let values = match std::env::var("RBTRACE_DIFFERENTIAL") {
-        Ok(text) => text.parse().with_context(|| format!("RBTRACE_DIFFERENTIAL={text}"))?,
-        Err(_) => ctx.scaled(VALUES),
+    let outcome = match &ctx.prepared {
+        Some(folder) => {
+            let seeds = prepared::seeds(folder).map_err(|problem| anyhow!(problem))?;
+            let mut ours = seeds.into_iter().filter(|seed| seed % PARTS == PART);
+            ours.try_for_each(|seed| prepared::check(&ctx.rbtrace, folder, seed))
+        }
+        None => {
+            let tracers = Tracers { rbtrace: ctx.rbtrace.clone(), bpftrace: None };
+            let mut ours = (0..scripts(values()?)).filter(|seed| seed % PARTS == PART);
+            ours.try_for_each(|seed| check(&tracers, seed))
+        }
     };
-    let scripts = values.div_ceil(CASES as u64).div_ceil(PARTS);
-    let tracers = Tracers { rbtrace: ctx.rbtrace.clone(), bpftrace: None };
-    for script in 0..scripts {
-        check(&tracers, script * PARTS + PART).map_err(|problem| anyhow!(problem))?;
+    outcome.map_err(|problem| anyhow!(problem))
+}
+
+fn values() -> Result<u64> {
+    match std::env::var("RBTRACE_DIFFERENTIAL") {
+        Ok(text) => text.parse().with_context(|| format!("RBTRACE_DIFFERENTIAL={text}")),
+        Err(_) => Ok(VALUES),
     }
-    Ok(())
+}
+
+/// Scripts that print so many values, as many for each test.
+fn scripts(values: u64) -> u64 {
+    values.div_ceil(CASES as u64).next_multiple_of(PARTS)
+}
+
+/// Compiles into `folder` the first of the scripts of these tests, with so many values.
+pub fn prepare(folder: &Path, values: u64) -> Result<()> {
+    prepared::write(folder, 0..scripts(values)).map_err(|problem| anyhow!(problem))
 }

@@ -2,7 +2,7 @@
 
 mod badinput;
 mod core;
-mod differential;
+pub mod differential;
 mod elf;
 mod functions;
 mod generated;

@@ -94,13 +94,7 @@ fn seed_latency(ctx: &Ctx) -> Result<()> {
     sys::mount(c"tmpfs", "/usr/bin").context("hiding /usr/bin")?;
     std::fs::copy(&ctx.exe, "/usr/bin/myapp").context("making /usr/bin/myapp")?;
     let file = ctx.file("latency.rt", SEED_LATENCY)?;
-    let run = Ctx {
-        rbtrace,
-        exe: ctx.exe.clone(),
-        programs: ctx.programs.clone(),
-        dir: ctx.dir.clone(),
-        ..*ctx
-    };
+    let run = Ctx { rbtrace, ..ctx.clone() };
     let out = run
         .rbtrace()
         .arg(&file)
