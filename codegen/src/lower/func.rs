@@ -14,7 +14,8 @@ use rbtrace_lang::span::Span;
 use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
 
-use super::loops::{Shared, steering};
+use super::captures::steering;
+use super::loops::Shared;
 use super::mem::{Memory, Place, StackUse};
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;

@@ -2,16 +2,14 @@
 //! `bpf_loop`. The body is a callback, a function of its own; variables that it shares with the
 //! rest of the block live on the block's stack, to which the callback gets a pointer.
 
-use std::collections::BTreeSet;
-
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
 use cranelift_frontend::FunctionBuilderContext;
-use rbtrace_lang::hir::visit::{blocks, each_local, locals_of, operands, parts};
-use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, StmtKind, Type};
+use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, Type};
 use rbtrace_probes_ebpf::helpers;
 
+use super::captures::{Captures, loops_in_kernel, steering};
 use super::func::{FnBuilder, Loop, Storage, signature};
 use super::mem::{Place, SLACK};
 use crate::clif::{Function, Role};
@@ -29,8 +27,6 @@ const VARIABLES: u32 = 24;
 const SHARED_STACK: u32 = 160;
 /// Largest shared variable on the stack, in bytes.
 const SHARED_VARIABLE: u32 = 64;
-/// Ranges of constants up to this many rounds are loops of the program itself.
-const INLINE_ROUNDS: i64 = 64;
 
 /// Memory that a block shares with its callbacks.
 #[derive(Clone)]
@@ -40,6 +36,8 @@ pub(super) struct Shared {
     end: u32,
     /// Where the variables are.
     variables: Vec<(LocalId, Where)>,
+    /// Offsets of what the ranges of these variables start with, unless that is a constant.
+    starts: Vec<(LocalId, u32)>,
 }
 
 /// Where a shared variable is.
@@ -55,13 +53,13 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     /// Moves the variables that callbacks mention to shared memory.
     pub(super) fn share_locals(&mut self) -> Result<(), Error> {
         let block = self.block;
-        let mut mentioned = BTreeSet::new();
-        if !callbacks_mention(&block.body, false, &mut mentioned) {
+        let captures = Captures::of(&block.body);
+        if !captures.any {
             return Ok(());
         }
         // The verifier follows the contents of the stack alone: what ends a loop comes first.
         let steering = steering(&block.body);
-        let mut mentioned: Vec<LocalId> = mentioned.into_iter().collect();
+        let mut mentioned: Vec<LocalId> = captures.variables.into_iter().collect();
         mentioned.sort_by_key(|id| !steering.contains(id));
         let mut variables = Vec::new();
         let mut end = VARIABLES;
@@ -76,11 +74,16 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 end += size;
             }
         }
+        let mut starts = Vec::new();
+        for local in captures.starts {
+            starts.push((local, end));
+            end += 8;
+        }
         let place = self.shared_memory(end);
         self.zero(place, end)?;
         let ctx = self.ctx;
         self.store(place.plus(CONTEXT), 8, ctx);
-        self.use_shared(Shared { place, end, variables });
+        self.use_shared(Shared { place, end, variables, starts });
         Ok(())
     }
 
@@ -155,27 +158,22 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let int = self.int_of(&start.ty)?;
         let first = self.scalar(start)?;
         let last = self.scalar(end)?;
-        let variable = self.shared_variable(local)?;
-        // Shared memory holds the round's number, for loops within this one too; the body works on
-        // a copy of its own, since assignments to it do not change the number of rounds.
-        let before = self.b.ins().iadd_imm_s(first, -1);
-        let before = self.fit(before, int);
-        self.store(variable, u32::from(int.size), before);
-        let callback = self.callback(2, body, move |f, _| {
-            let place = f.shared_variable(local)?;
-            let before = f.load(place, int);
-            let now = f.b.ins().iadd_imm_s(before, 1);
-            let now = f.fit(now, int);
-            f.store(place, u32::from(int.size), now);
-            if f.block.locals.get(local.index()).is_some_and(|local| local.addressed) {
-                return Ok(());
-            }
-            let copy = f.b.declare_var(I64);
-            f.b.def_var(copy, now);
-            if let Some(slot) = f.locals.get_mut(local.index()) {
-                *slot = Some(Storage::Register(copy));
-            }
-            Ok(())
+        let kept = self.shared_start(local)?;
+        if let Some(kept) = kept {
+            self.store(kept, 8, first);
+        }
+        let callback = self.callback(2, body, |f, params| {
+            let &[index, _] = params else {
+                return Err(f.bug("a callback with other parameters"));
+            };
+            let first = match (f.shared_start(local)?, &start.kind) {
+                (Some(kept), _) => f.load(kept, Int::I64),
+                (None, ExprKind::Int(first)) => f.iconst(*first),
+                (None, _) => return Err(f.bug("a range whose start is not kept")),
+            };
+            // Below the range's end, so that it needs no wrapping.
+            let now = f.b.ins().iadd(first, index);
+            f.begin_round(local, int, now, body)
         })?;
         let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
         let any = self.b.ins().icmp(less, first, last);
@@ -188,6 +186,37 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             f.helper(helpers::LOOP, &[rounds, function, context, flags]);
             f.return_if_asked()
         })
+    }
+
+    /// Gives the loop's variable its value. Assignments to it do not change the number of rounds.
+    fn begin_round(
+        &mut self,
+        local: LocalId,
+        int: Int,
+        now: Value,
+        body: &[Stmt],
+    ) -> Result<(), Error> {
+        let addressed = self.block.locals.get(local.index()).is_some_and(|local| local.addressed);
+        if addressed || Captures::of(body).variables.contains(&local) {
+            let place = self.shared_variable(local)?;
+            self.store(place, u32::from(int.size), now);
+            return Ok(());
+        }
+        let copy = self.b.declare_var(I64);
+        self.b.def_var(copy, now);
+        if let Some(slot) = self.locals.get_mut(local.index()) {
+            *slot = Some(Storage::Register(copy));
+        }
+        Ok(())
+    }
+
+    /// Where the start of a range is that callbacks are to know.
+    fn shared_start(&mut self, local: LocalId) -> Result<Option<Place>, Error> {
+        let Some(shared) = &self.shared else {
+            return Err(self.bug("a callback of a block that shares nothing"));
+        };
+        let kept = shared.starts.iter().find(|(id, _)| *id == local);
+        Ok(kept.map(|(_, offset)| shared.place.plus(*offset)))
     }
 
     /// A range of few rounds, as a loop of the program itself.
@@ -334,86 +363,4 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             Ok(())
         })
     }
-}
-
-/// Whether a range is left to the kernel: its rounds are not known, or many.
-fn loops_in_kernel(start: &Expr, end: &Expr) -> bool {
-    match (&start.kind, &end.kind) {
-        (ExprKind::Int(a), ExprKind::Int(b)) => b.saturating_sub(*a) > INLINE_ROUNDS,
-        _ => true,
-    }
-}
-
-/// Collects the variables that callbacks among these statements mention; answers whether there
-/// is any callback.
-fn callbacks_mention(stmts: &[Stmt], inside: bool, found: &mut BTreeSet<LocalId>) -> bool {
-    let mut any = false;
-    for stmt in stmts {
-        any |= match &stmt.kind {
-            StmtKind::ForMap { body, .. } => {
-                callbacks_mention(body, true, found);
-                true
-            }
-            StmtKind::ForRange { local, start, end, body } if loops_in_kernel(start, end) => {
-                found.insert(*local);
-                callbacks_mention(body, true, found);
-                true
-            }
-            StmtKind::ForRange { body, .. } | StmtKind::While { body, .. } => {
-                callbacks_mention(body, inside, found)
-            }
-            StmtKind::If { then, otherwise, .. } => {
-                callbacks_mention(then, inside, found) | callbacks_mention(otherwise, inside, found)
-            }
-            StmtKind::Block(stmts) => callbacks_mention(stmts, inside, found),
-            _ => false,
-        };
-        for expr in operands(stmt) {
-            any |= callbacks_in(expr, inside, found);
-        }
-    }
-    if inside {
-        each_local(stmts, &mut |local| {
-            found.insert(local);
-        });
-    }
-    any
-}
-
-/// The variables that loops may end by: those in their conditions, and in those within them.
-pub(super) fn steering(stmts: &[Stmt]) -> BTreeSet<LocalId> {
-    let mut found = BTreeSet::new();
-    steers(stmts, false, &mut found);
-    found
-}
-
-fn steers(stmts: &[Stmt], in_loop: bool, found: &mut BTreeSet<LocalId>) {
-    for stmt in stmts {
-        let cond = match &stmt.kind {
-            StmtKind::While { cond, .. } => Some(cond),
-            StmtKind::If { cond, .. } if in_loop => Some(cond),
-            _ => None,
-        };
-        if let Some(cond) = cond {
-            locals_of(cond, &mut |local| {
-                found.insert(local);
-            });
-        }
-        let in_loop = in_loop || matches!(stmt.kind, StmtKind::While { .. });
-        for block in blocks(stmt) {
-            steers(block, in_loop, found);
-        }
-    }
-}
-
-/// As [`callbacks_mention`], for the blocks in an expression.
-fn callbacks_in(expr: &Expr, inside: bool, found: &mut BTreeSet<LocalId>) -> bool {
-    let mut any = match &expr.kind {
-        ExprKind::Block { stmts, .. } => callbacks_mention(stmts, inside, found),
-        _ => false,
-    };
-    for part in parts(expr) {
-        any |= callbacks_in(part, inside, found);
-    }
-    any
 }

@@ -9,6 +9,7 @@ mod action;
 mod aggregate;
 mod builtin;
 mod call;
+mod captures;
 mod expr;
 mod func;
 mod loops;

@@ -68,7 +68,8 @@ impl Script {
 
     /// As the language writes it.
     pub fn text(&self) -> String {
-        let mut out = String::from("BEGIN {\n");
+        // Making large maps takes longer than all the rest.
+        let mut out = String::from("config = { max_map_keys = 64 }\nBEGIN {\n");
         for (at, input) in self.inputs.iter().enumerate() {
             out += &format!("@in[{at}] = (int64)0x{input:x};\n");
         }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::compare::{Outcome, compiled};
 use crate::generate::Script;
@@ -17,24 +18,32 @@ fn outcome_file(folder: &Path, seed: u64) -> PathBuf {
     folder.join(format!("{seed}.json"))
 }
 
-/// Compiles the scripts that follow from `seeds` into `folder`.
+/// Compiles the scripts that follow from `seeds` into `folder`, on every CPU.
 ///
 /// # Errors
 ///
 /// A script that does not compile, or a file that cannot be written.
 pub fn write(folder: &Path, seeds: Range<u64>) -> Result<(), String> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let work = |first| seeds.clone().skip(first).step_by(workers).try_for_each(|s| one(folder, s));
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|first| scope.spawn(move || work(first))).collect();
+        running
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("a panic".to_owned())))
+    })
+}
+
+fn one(folder: &Path, seed: u64) -> Result<(), String> {
     let store = |file: PathBuf, content: &[u8]| {
         fs::write(&file, content).map_err(|error| format!("{}: {error}", file.display()))
     };
-    for seed in seeds {
-        let text = Script::generate(seed, CASES).text();
-        let (object, outcome) =
-            compiled(&text).map_err(|problem| format!("seed {seed}: {problem}\n{text}"))?;
-        store(object_file(folder, seed), &object)?;
-        let outcome = serde_json::to_vec(&outcome).map_err(|error| error.to_string())?;
-        store(outcome_file(folder, seed), &outcome)?;
-    }
-    Ok(())
+    let text = Script::generate(seed, CASES).text();
+    let (object, outcome) =
+        compiled(&text).map_err(|problem| format!("seed {seed}: {problem}\n{text}"))?;
+    store(object_file(folder, seed), &object)?;
+    let outcome = serde_json::to_vec(&outcome).map_err(|error| error.to_string())?;
+    store(outcome_file(folder, seed), &outcome)
 }
 
 /// The seeds of the scripts in `folder`, in order.
