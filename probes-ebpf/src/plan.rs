@@ -3,11 +3,15 @@
 //! It travels as JSON in the ELF section [`SECTION`], so an object is complete: whoever has it
 //! can load it, attach it and print what it reports.
 
+mod map;
+
 use serde::{Deserialize, Serialize};
+
+pub use map::{Map, MapKind, MapRole};
 
 use crate::kinds::ProbeKind;
 use crate::profile::TargetProfile;
-use crate::types::{Field, Type};
+use crate::types::Field;
 
 /// Name of the ELF section that holds the plan.
 pub const SECTION: &str = ".rbtrace.plan";
@@ -61,92 +65,6 @@ pub enum GlobalValue {
     TaiOffset,
     /// Number of CPUs that the kernel can have.
     PossibleCpus,
-}
-
-/// An eBPF map.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Map {
-    /// Name in the script, with its `@`; the symbol for rbtrace's own maps.
-    pub name: String,
-    /// Symbol in the ELF object.
-    pub symbol: String,
-    /// What it is for.
-    pub role: MapRole,
-    /// The kernel's map type.
-    pub kind: MapKind,
-    /// Type of the key; [`Type::Void`] for a scalar map, whose only key is the `u32` 0.
-    /// A key of several expressions is a tuple.
-    pub key: Type,
-    /// Type of the value.
-    pub value: Type,
-    /// Number of entries; bytes for a ring buffer.
-    pub max_entries: u32,
-}
-
-/// What a map is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MapRole {
-    /// A map of the script.
-    Script,
-    /// The ring buffer that carries records. At most one in a plan.
-    Ring,
-    /// Memory for values too large for the eBPF stack. In a map that is not per CPU,
-    /// `max_entries` counts the entries of one CPU: user space makes as many for each.
-    Scratch,
-    /// Captured stacks.
-    Stacks,
-    /// Read-only data (`.rodata`) or variables (`.bss`, `.data`).
-    Data,
-}
-
-/// The kernel's map types that rbtrace uses (`enum bpf_map_type` in linux/bpf.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MapKind {
-    /// `BPF_MAP_TYPE_HASH`
-    Hash,
-    /// `BPF_MAP_TYPE_ARRAY`
-    Array,
-    /// `BPF_MAP_TYPE_PROG_ARRAY`
-    ProgArray,
-    /// `BPF_MAP_TYPE_PERCPU_HASH`
-    PerCpuHash,
-    /// `BPF_MAP_TYPE_PERCPU_ARRAY`
-    PerCpuArray,
-    /// `BPF_MAP_TYPE_STACK_TRACE`
-    StackTrace,
-    /// `BPF_MAP_TYPE_LRU_HASH`
-    LruHash,
-    /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`
-    LruPerCpuHash,
-    /// `BPF_MAP_TYPE_LPM_TRIE`
-    LpmTrie,
-    /// `BPF_MAP_TYPE_RINGBUF`
-    RingBuf,
-}
-
-impl MapKind {
-    /// The number in `enum bpf_map_type` (linux/bpf.h).
-    pub const fn number(self) -> u32 {
-        match self {
-            MapKind::Hash => 1,
-            MapKind::Array => 2,
-            MapKind::ProgArray => 3,
-            MapKind::PerCpuHash => 5,
-            MapKind::PerCpuArray => 6,
-            MapKind::StackTrace => 7,
-            MapKind::LruHash => 9,
-            MapKind::LruPerCpuHash => 10,
-            MapKind::LpmTrie => 11,
-            MapKind::RingBuf => 27,
-        }
-    }
-
-    /// Whether each CPU has a value of its own.
-    pub const fn is_per_cpu(self) -> bool {
-        matches!(self, MapKind::PerCpuHash | MapKind::PerCpuArray | MapKind::LruPerCpuHash)
-    }
 }
 
 /// An eBPF program: one block of the script.

@@ -230,25 +230,39 @@ impl LoadedMap {
         MapRef { fd: self.fd(), key: self.key, value: self.value }
     }
 
-    /// One value, or one for each CPU.
-    fn split(&self, value: &[u8]) -> Vec<Vec<u8>> {
+    /// One value, or one for each CPU; none of a cell that is not set.
+    fn split(&self, value: &[u8]) -> Option<Vec<Vec<u8>>> {
         let each = value.len() / self.cpus.max(1);
         if each == 0 {
-            return vec![value.to_vec()];
+            return Some(vec![value.to_vec()]);
         }
-        value.chunks_exact(each).map(<[u8]>::to_vec).collect()
+        let mut values = value.chunks_exact(each);
+        if !self.plan.kind.is_cell() {
+            return Some(values.map(<[u8]>::to_vec).collect());
+        }
+        let flag = self.plan.flag_offset() as usize;
+        let is_set = |value: &[u8]| value.get(flag..).is_some_and(|flag| flag != [0; 8]);
+        let size = (self.plan.value.size() as usize).min(each);
+        values.clone().any(is_set).then(|| values.by_ref().map(|v| v[..size].to_vec()).collect())
     }
 
     /// Every entry. Entries that come and go meanwhile may or may not be among them.
     pub fn entries(&self) -> io::Result<Vec<RawEntry>> {
-        match self.entries_by_batch() {
+        let entry =
+            |(key, value): (_, Vec<u8>)| Some(RawEntry { key, values: self.split(&value)? });
+        Ok(self.contents()?.into_iter().filter_map(entry).collect())
+    }
+
+    /// Keys and values as the kernel has them.
+    fn contents(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        match self.contents_by_batch() {
             Ok(entries) => Ok(entries),
-            Err(e) if is_unsupported(&e) => self.entries_by_key(),
+            Err(e) if is_unsupported(&e) => self.contents_by_key(),
             Err(e) => Err(e),
         }
     }
 
-    fn entries_by_batch(&self) -> io::Result<Vec<RawEntry>> {
+    fn contents_by_batch(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let raw = self.raw();
         let mut position = BatchPosition::default();
         let mut count = BATCH.min(self.plan.max_entries.max(1));
@@ -258,10 +272,7 @@ impl LoadedMap {
                 Ok(batch) => {
                     let keys = batch.keys.chunks_exact(self.key.max(1));
                     let values = batch.values.chunks_exact(self.value.max(1));
-                    entries.extend(
-                        keys.zip(values)
-                            .map(|(k, v)| RawEntry { key: k.to_vec(), values: self.split(v) }),
-                    );
+                    entries.extend(keys.zip(values).map(|(k, v)| (k.to_vec(), v.to_vec())));
                     if batch.last {
                         return Ok(entries);
                     }
@@ -273,7 +284,7 @@ impl LoadedMap {
         }
     }
 
-    fn entries_by_key(&self) -> io::Result<Vec<RawEntry>> {
+    fn contents_by_key(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut entries = Vec::new();
         // An entry that is removed while its successor is looked up starts the walk again.
         let mut seen = std::collections::HashSet::new();
@@ -284,7 +295,7 @@ impl LoadedMap {
                 break;
             }
             if let Some(value) = self.raw().lookup(&k)? {
-                entries.push(RawEntry { values: self.split(&value), key: k });
+                entries.push((k, value));
             }
         }
         Ok(entries)
@@ -292,17 +303,17 @@ impl LoadedMap {
 
     /// The entry at `key`: one value, or one for each CPU.
     pub fn lookup(&self, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
-        Ok(self.raw().lookup(key)?.map(|v| self.split(&v)))
+        Ok(self.raw().lookup(key)?.and_then(|v| self.split(&v)))
     }
 
     /// Removes every entry; in an array, sets every value to 0.
     pub fn clear(&self) -> io::Result<()> {
         self.zeroed.store(false, Relaxed);
-        if matches!(self.plan.kind, MapKind::Array | MapKind::PerCpuArray) {
-            return self.overwrite();
+        if self.plan.kind.is_array() {
+            return self.overwrite(|value| value.fill(0));
         }
-        for entry in self.entries()? {
-            match self.raw().delete(&entry.key) {
+        for (key, _) in self.contents()? {
+            match self.raw().delete(&key) {
                 Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
                 _ => {}
             }
@@ -310,10 +321,17 @@ impl LoadedMap {
         Ok(())
     }
 
-    /// Sets every value to 0.
+    /// Sets every value to 0. A cell that is set stays set.
     pub fn zero(&self) -> io::Result<()> {
         self.zeroed.store(true, Relaxed);
-        self.overwrite()
+        let flag = if self.plan.kind.is_cell() { self.plan.flag_offset() } else { u32::MAX };
+        let each = (self.value / self.cpus.max(1)).max(1);
+        self.overwrite(|value| {
+            for value in value.chunks_exact_mut(each) {
+                let size = value.len().min(flag as usize);
+                value[..size].fill(0);
+            }
+        })
     }
 
     /// Whether the script set every value to 0, which in an array is not seen from the values.
@@ -321,10 +339,10 @@ impl LoadedMap {
         self.zeroed.load(Relaxed)
     }
 
-    fn overwrite(&self) -> io::Result<()> {
-        let zeros = vec![0u8; self.value];
-        for entry in self.entries()? {
-            match self.raw().update(&entry.key, &zeros, EXIST) {
+    fn overwrite(&self, change: impl Fn(&mut [u8])) -> io::Result<()> {
+        for (key, mut value) in self.contents()? {
+            change(&mut value);
+            match self.raw().update(&key, &value, EXIST) {
                 Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
                 _ => {}
             }

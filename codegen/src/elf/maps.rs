@@ -77,14 +77,15 @@ fn attributes(btf: &mut Builder, map: &Map) -> Result<Vec<Member>, Error> {
         if map.value.size() == 0 {
             return Err(invalid("its value has no bytes"));
         }
+        let value = map.stored();
         if is_typed(map.kind) {
-            for (name, ty) in [("key", &key), ("value", &map.value)] {
+            for (name, ty) in [("key", &key), ("value", &value)] {
                 let ty = btf.map_type(ty);
                 list.push((name, btf.ptr(ty)));
             }
         } else {
             list.push(("key_size", number(btf, key.size())));
-            list.push(("value_size", number(btf, map.value.size())));
+            list.push(("value_size", number(btf, value.size())));
         }
     }
     list.push(("max_entries", number(btf, map.max_entries)));

@@ -4,7 +4,6 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::{Aggregate, Expr, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
-use rbtrace_probes_ebpf::plan::MapKind;
 use rbtrace_probes_ebpf::types::{hist_buckets, lhist_buckets};
 
 use super::func::FnBuilder;
@@ -34,11 +33,14 @@ impl FnBuilder<'_, '_, '_> {
         let time = time.map(|time| self.scalar(time)).transpose()?;
         let key = self.key(map, key)?;
         let entry = self.entry(map, key)?;
-        self.when(entry, |f| match (aggregate, time) {
-            (Aggregate::Tseries { .. }, Some(time)) => {
-                f.add_at(aggregate, Place::pointer(entry), number, time)
+        self.when(entry, |f| {
+            f.mark_set(map, entry);
+            match (aggregate, time) {
+                (Aggregate::Tseries { .. }, Some(time)) => {
+                    f.add_at(aggregate, Place::pointer(entry), number, time)
+                }
+                _ => f.add(aggregate, Place::pointer(entry), number),
             }
-            _ => f.add(aggregate, Place::pointer(entry), number),
         })
     }
 
@@ -47,7 +49,7 @@ impl FnBuilder<'_, '_, '_> {
     fn entry(&mut self, map: MapId, key: Value) -> Result<Value, Error> {
         let declared = self.map_type(map)?;
         let found = self.look_up(map, key);
-        if matches!(declared.kind, MapKind::Array | MapKind::PerCpuArray) {
+        if declared.kind.is_array() {
             return Ok(found);
         }
         let size = self.unit.layout(&declared.value).size();

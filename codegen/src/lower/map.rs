@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value};
-use rbtrace_lang::hir::{self, BinaryOp, Expr, MapId, Type};
+use rbtrace_lang::hir::{self, BinaryOp, Expr, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::record::Loss;
 
@@ -135,12 +135,42 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         key: Option<&Expr>,
         value: &Expr,
     ) -> Result<(), Error> {
-        let ty = &self.map_type(map)?.value;
-        let place = self.temp(ty)?;
+        let declared = self.map_type(map)?;
+        if declared.kind.is_cell() {
+            let value = self.scalar(value)?;
+            let key = self.key(map, key)?;
+            return self.set_cell(map, key, value);
+        }
+        let place = self.temp(&declared.value)?;
         self.put(value, place, Tail::Zero)?;
         let key = self.key(map, key)?;
         let value = self.address(place);
         self.update(map, key, value, ANY)
+    }
+
+    /// Writes a scalar into a cell.
+    fn set_cell(&mut self, map: MapId, key: Value, value: Value) -> Result<(), Error> {
+        let ty = &self.map_type(map)?.value;
+        let cell = self.look_up(map, key);
+        self.when(cell, |f| {
+            f.store_typed(Place::pointer(cell), ty, value)?;
+            f.mark_set(map, cell);
+            Ok(())
+        })
+    }
+
+    /// Says in a cell that its value is set; nothing for other maps.
+    pub(super) fn mark_set(&mut self, map: MapId, cell: Value) {
+        if let Some(flag) = self.flag(map) {
+            let one = self.iconst(1);
+            self.store(Place::pointer(cell).plus(flag), 8, one);
+        }
+    }
+
+    /// Offset of the flag of a map that is a cell.
+    fn flag(&self, map: MapId) -> Option<u32> {
+        let declared = self.unit.map(map);
+        declared.kind.is_cell().then(|| declared.flag_offset())
     }
 
     /// `@x[k] op= value`
@@ -188,8 +218,8 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         key: Value,
         change: impl Fn(&mut Self, Value) -> Result<(Value, Value), Error>,
     ) -> Result<Value, Error> {
-        let ty = &self.map_type(map)?.value;
-        let int = self.int_of(ty)?;
+        let declared = self.map_type(map)?;
+        let (int, is_cell) = (self.int_of(&declared.value)?, declared.kind.is_cell());
         let found = self.look_up(map, key);
         self.choose(
             found,
@@ -198,10 +228,14 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 let old = f.load(place, int);
                 let (new, result) = change(f, old)?;
                 f.store(place, u32::from(int.size), new);
+                f.mark_set(map, found);
                 Ok(result)
             },
             |f| {
                 let zero = f.iconst(0);
+                if is_cell {
+                    return Ok(zero);
+                }
                 let (new, result) = change(f, zero)?;
                 let place = f.temp_bytes(8)?;
                 f.store(place, u32::from(int.size), new);
@@ -215,19 +249,36 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     /// `delete(@m, k)`: 1 if there was such an entry. A scalar map's value becomes zero where
     /// the kernel cannot remove it.
     pub(super) fn map_delete(&mut self, map: MapId, key: Option<&Expr>) -> Result<Value, Error> {
-        use rbtrace_probes_ebpf::plan::MapKind;
         let declared = self.map_type(map)?;
         let key = self.key(map, key)?;
-        if matches!(declared.kind, MapKind::Array | MapKind::PerCpuArray) {
-            let size = self.unit.layout(&declared.value).size();
-            let found = self.look_up(map, key);
-            self.when(found, |f| f.zero(Place::pointer(found), size))?;
-            return Ok(self.iconst(1));
+        if declared.kind.is_array() {
+            return self.zero_entry(map, key);
         }
         let map = self.map_ref(map.0);
         let result = self.helper(helpers::MAP_DELETE_ELEM, &[map, key]);
         let deleted = self.status_is(result, 0);
         Ok(self.b.ins().uextend(I64, deleted))
+    }
+
+    /// Sets an entry that the kernel cannot remove to zero; answers whether it was set, which is not
+    /// known of arrays that are no cells.
+    fn zero_entry(&mut self, map: MapId, key: Value) -> Result<Value, Error> {
+        let size = self.unit.map(map).stored().size();
+        let flag = self.flag(map);
+        let found = self.look_up(map, key);
+        self.choose(
+            found,
+            |f| {
+                let entry = Place::pointer(found);
+                let was_set = match flag {
+                    Some(flag) => f.load(entry.plus(flag), Int::U64),
+                    None => f.iconst(1),
+                };
+                f.zero(entry, size)?;
+                Ok(was_set)
+            },
+            |f| Ok(f.iconst(0)),
+        )
     }
 
     /// `has_key(@m, k)`: 1 or 0.

@@ -153,6 +153,12 @@ impl<'a> UnitBuilder<'a> {
         });
     }
 
+    /// A map of the script, as the plan has it.
+    pub(super) fn map(&self, id: hir::MapId) -> &Map {
+        // Maps of the script come first, in the program's order.
+        &self.unit.plan.maps[id.index()]
+    }
+
     /// A symbol for a map: its name, altered where that is empty, rbtrace's own or taken.
     fn map_symbol(&self, name: &str) -> String {
         let mut symbol = match name {

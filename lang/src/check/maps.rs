@@ -189,13 +189,13 @@ impl Entry {
         }
         let keyed = self.keyed == Some(true);
         let value = self.value.map_or(Type::I64, |t| t.ty);
-        // Whether a scalar map was ever set decides whether it prints. An aggregation tells by
-        // not being zero, so that it may live in an array, which is quicker; a sum and a plain
-        // value may be zero, so that even one of them lives in a hash.
+        // Whether a map without keys was ever set decides whether it prints. Most aggregations tell
+        // by not being zero. What does not fit in a register must change as a whole.
         let by_value = match value {
-            Type::Aggregate(Aggregate::Sum { .. }) => MapKind::PerCpuHash,
-            Type::Aggregate(_) if !keyed => MapKind::PerCpuArray,
-            Type::Aggregate(_) => MapKind::PerCpuHash,
+            Type::Aggregate(_) if keyed => MapKind::PerCpuHash,
+            Type::Aggregate(Aggregate::Sum { .. }) => MapKind::PerCpuCell,
+            Type::Aggregate(_) => MapKind::PerCpuArray,
+            ref scalar if scalar.is_scalar() && !keyed => MapKind::Cell,
             _ => MapKind::Hash,
         };
         let (kind, entries) = match &self.declared {

@@ -29,8 +29,8 @@ impl Definition {
     fn of(map: &Map) -> Self {
         let (key, value) = match (map.kind, &map.key) {
             (MapKind::RingBuf, _) => (0, 0),
-            (_, Type::Void) => (4, map.value.size()),
-            (_, key) => (key.size(), map.value.size()),
+            (_, Type::Void) => (4, map.stored().size()),
+            (_, key) => (key.size(), map.stored().size()),
         };
         let max_entries = map.max_entries;
         Self { kind: map.kind.number(), key: key.into(), value: value.into(), max_entries }
