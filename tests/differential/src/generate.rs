@@ -53,8 +53,8 @@ pub struct Script {
 
 impl Script {
     /// One that follows from `seed`, with so many values printed.
-    pub fn generate(seed: u64, cases: usize) -> Script {
-        let mut maker = Maker { rng: Rng::new(seed), loops: 0, variables: 0 };
+    pub fn generate(seed: u64, cases: usize, dialect: Dialect) -> Script {
+        let mut maker = Maker { rng: Rng::new(seed), loops: 0, variables: 0, dialect };
         let inputs = (0..INPUTS).map(|_| maker.rng.number()).collect();
         let mut stmts = Vec::new();
         for case in 0..cases {
@@ -105,8 +105,19 @@ $t3 = ($e, $a == 1, $b, $s);
     }
 }
 
+/// What scripts are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// All of rbtrace's language.
+    Own,
+    /// What bpftrace computes in the same way: it takes numbers that are divided for unsigned, and
+    /// the negative of a number of less than 64 bits, too.
+    Shared,
+}
+
 struct Maker {
     rng: Rng,
+    dialect: Dialect,
     /// Loops around this place.
     loops: u32,
     /// Loops so far: each has a variable of its own.
@@ -159,14 +170,21 @@ impl Maker {
         match self.rng.below(20) {
             0..=6 => {
                 let op = self.rng.pick(ARITHMETIC);
+                let op = match self.dialect {
+                    Dialect::Shared if op.contains(['/', '%']) => op.replace("{}", "(uint64){}"),
+                    _ => op.to_owned(),
+                };
                 let left = self.int(down);
                 let right = if self.rng.once_in(4) { self.literal() } else { self.int(down) };
-                Node::new(Kind::Int, op, vec![left, right])
+                Node::new(Kind::Int, &op, vec![left, right])
             }
             7 => {
-                let op = self.rng.pick(&["(-{})", "(~{})"]);
+                let ops = match self.dialect {
+                    Dialect::Own => ["(-{})", "(~{})"],
+                    Dialect::Shared => ["(-(int64){})", "(~(int64){})"],
+                };
                 let of = self.int(down);
-                Node::new(Kind::Int, op, vec![of])
+                Node::new(Kind::Int, self.rng.pick(&ops), vec![of])
             }
             8..=10 => {
                 let template = format!("(({}){{}})", self.rng.pick(INTEGERS));
@@ -203,7 +221,7 @@ impl Maker {
             }
             18 => self.member(Kind::Int),
             _ => {
-                let of = self.rng.pick(&["len($s)", "len(@m)", "len(@k)", "(uint64)@count[1]"]);
+                let of = self.rng.pick(&["strlen($s)", "len(@m)", "len(@k)", "(uint64)@count[1]"]);
                 Node::leaf(Kind::Int, of)
             }
         }
@@ -349,7 +367,9 @@ impl Maker {
                 Node::new(Kind::Stmt, &format!("{name} = ({ty}){{}};\n"), vec![of])
             }
             2 => {
-                let op = self.rng.pick(&["+=", "-=", "*=", "&=", "|=", "^=", "/=", "%="]);
+                let all = ["+=", "-=", "*=", "&=", "|=", "^=", "/=", "%="];
+                let dividing = if self.dialect == Dialect::Shared { 2 } else { 0 };
+                let op = self.rng.pick(&all[..all.len() - dividing]);
                 let of = self.int(1);
                 Node::new(Kind::Stmt, &format!("$a {op} (int64){{}};\n"), vec![of])
             }

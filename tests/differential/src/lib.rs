@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use compare::{Outcome, difference, expected};
-use generate::Script;
+use generate::{Dialect, Script};
 
 /// Values that a script prints.
 pub const CASES: usize = 15;
@@ -39,7 +39,11 @@ pub struct Tracers {
 ///
 /// What is wrong, and a small script that shows it.
 pub fn check(tracers: &Tracers, seed: u64) -> Result<(), String> {
-    let script = Script::generate(seed, CASES);
+    let dialect = match tracers.bpftrace {
+        Some(_) => Dialect::Shared,
+        None => Dialect::Own,
+    };
+    let script = Script::generate(seed, CASES, dialect);
     let Err(first) = verdict(tracers, &script) else { return Ok(()) };
     let (script, problem) = shrink(tracers, script, first);
     Err(format!("seed {seed}: {problem}\n--- script\n{}", script.text()))

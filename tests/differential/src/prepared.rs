@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use crate::compare::{Outcome, compiled};
-use crate::generate::Script;
+use crate::generate::{Dialect, Script};
 use crate::{CASES, agree};
 
 fn object_file(folder: &Path, seed: u64) -> PathBuf {
@@ -38,7 +38,7 @@ fn one(folder: &Path, seed: u64) -> Result<(), String> {
     let store = |file: PathBuf, content: &[u8]| {
         fs::write(&file, content).map_err(|error| format!("{}: {error}", file.display()))
     };
-    let text = Script::generate(seed, CASES).text();
+    let text = Script::generate(seed, CASES, Dialect::Own).text();
     let (object, outcome) =
         compiled(&text).map_err(|problem| format!("seed {seed}: {problem}\n{text}"))?;
     store(object_file(folder, seed), &object)?;
