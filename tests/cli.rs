@@ -78,7 +78,9 @@ fn usage_errors_end_with_status_one_and_a_hint() {
     fails(&rbtrace(&["-p", "1", "-c", "true", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["-k", "--no-warnings", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["--test", "--bench", "x.bt"]), &["cannot be used with"]);
-    fails(&rbtrace(&["--fmt", "x.bt"]), &["not have bpftrace's", "yet"]);
+    fails(&rbtrace(&["--fmt"]), &["--fmt needs a FILE"]);
+    fails(&rbtrace(&["--fmt", "a.bt", "b.bt"]), &["one script"]);
+    fails(&rbtrace(&["--check", "x.bt"]), &["--fmt"]);
 }
 
 #[test]
@@ -112,6 +114,25 @@ fn scripts_are_read_from_arguments_files_and_standard_input() {
     assert!(!out(&from_argument).is_empty());
     assert_eq!(out(&from_argument), out(&from_stdin));
     assert_eq!(out(&from_argument), out(&from_file));
+}
+
+#[test]
+fn scripts_are_formatted() {
+    let formatted = "BEGIN\n{\n  exit(); // now\n}\n";
+    let ugly = "BEGIN{exit() // now\n}";
+    assert_eq!(out(&rbtrace(&["--fmt", "-e", ugly])), formatted);
+    assert_eq!(out(&with_input(&["--fmt", "-"], ugly.as_bytes())), formatted);
+    fails(&rbtrace(&["--fmt", "-e", "BEGIN { exit( }"]), &["unclosed-bracket"]);
+
+    let (right, wrong) = (temporary("right.bt"), temporary("wrong.bt"));
+    std::fs::write(&right, formatted).expect("written");
+    std::fs::write(&wrong, ugly).expect("written");
+    let checked = rbtrace(&["--fmt", "--check", &right, &wrong]);
+    assert_eq!((out(&checked), checked.status.code()), (format!("{wrong}\n"), Some(1)));
+    assert!(rbtrace(&["--fmt", &wrong, "-o", &wrong]).status.success());
+    let checked = rbtrace(&["--fmt", "--check", &right, &wrong]);
+    let _ = (std::fs::remove_file(&right), std::fs::remove_file(&wrong));
+    assert_eq!((out(&checked), checked.status.code()), (String::new(), Some(0)));
 }
 
 #[test]

@@ -23,6 +23,8 @@ Examples:
           how long a function takes, by the built-in script
   rbtrace -l 'tracepoint:*open*'
           the probes that a pattern names
+  rbtrace --fmt old.bt -o old.bt
+          a script in the standard layout
   rbtrace --demo
           see it work, with nothing to choose
 
@@ -41,6 +43,7 @@ A file with the same name goes first.";
     override_usage = "rbtrace [OPTIONS] FILE [PARAM]...\n       \
                       rbtrace [OPTIONS] -e PROGRAM [PARAM]...\n       \
                       rbtrace [OPTIONS] -l [PATTERN|FILE]\n       \
+                      rbtrace --fmt [-o FILE] FILE | --fmt --check FILE...\n       \
                       rbtrace --repl | --demo | --info",
     after_help = EXAMPLES,
     max_term_width = 100,
@@ -70,6 +73,16 @@ pub struct Cli {
     /// Tell what this kernel can do
     #[arg(long)]
     pub info: bool,
+
+    /// Print the script in the standard layout; with -o, write it to a file, which may be the
+    /// script's own
+    #[arg(long, conflicts_with_all = ["list", "repl", "demo", "info"])]
+    pub fmt: bool,
+
+    /// With --fmt, print instead the names of the FILEs that have another layout; the exit status is
+    /// 1 if there are any
+    #[arg(long, requires = "fmt", conflicts_with = "output")]
+    pub check: bool,
 
     /// Only events of this process; the run ends with it
     #[arg(short = 'p', long = "pid", value_name = "PID", help_heading = "What is traced")]
@@ -153,10 +166,6 @@ pub struct Cli {
     /// Measure the `bench:` probes, and run nothing else but `begin` and `end`
     #[arg(long, help_heading = "What is traced", conflicts_with_all = ["mode", "dry_run"])]
     pub bench: bool,
-
-    /// Format a script (not yet)
-    #[arg(long, hide = true)]
-    pub fmt: bool,
 
     /// bpftrace's name for --test and --bench
     #[arg(long, value_name = "MODE", hide = true)]
