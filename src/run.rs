@@ -138,7 +138,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
     }
     let cpid = child.map(Child::pid);
     let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone())
-        .with_debug_folders(flags.debug_folders());
+        .with_debug_folders(flags.debug_folders())
+        .with_headers(flags.headers());
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 

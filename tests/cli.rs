@@ -136,6 +136,21 @@ fn scripts_are_formatted() {
 }
 
 #[test]
+fn headers_are_found_where_the_flags_say() {
+    let folder = temporary("include");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(format!("{folder}/{name}"), text);
+    write("first.h", "#define FOO 42\n").expect("written");
+    write("second.h", "struct foo { int a; char b[FOO]; };\n").expect("written");
+    let script = "#include <second.h>\nBEGIN { print((FOO, sizeof(struct foo))); }";
+    let found = rbtrace(&["-I", &folder, "--include", "first.h", "-d", "hir", "-e", script]);
+    let missing = rbtrace(&["-I", &folder, "-d", "hir", "-e", script]);
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(out(&found).contains("42") && out(&found).contains("48"), "{}", err(&found));
+    fails(&missing, &["FOO"]);
+}
+
+#[test]
 fn an_object_can_be_written_and_read() {
     let path = temporary("hello.o");
     let written = rbtrace(&["--emit-elf", &path, "-e", HELLO]);

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use crate::catalog::Headers;
+
 pub use generate::{completions, manual};
 pub use invocation::{Action, Input, Invocation, Output, input, parse};
 
@@ -102,11 +104,11 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", help_heading = "What is traced")]
     pub traceable_functions: Option<PathBuf>,
 
-    /// Look for C headers here (accepted; headers are not read yet)
+    /// Look for C headers here before the system's folders; may be given several times
     #[arg(short = 'I', value_name = "DIR", help_heading = "What is traced")]
     pub include_dirs: Vec<PathBuf>,
 
-    /// Include this C header first (accepted; headers are not read yet)
+    /// Include this C header before those that the script includes; may be given several times
     #[arg(long = "include", value_name = "FILE", help_heading = "What is traced")]
     pub include_files: Vec<String>,
 
@@ -127,7 +129,7 @@ pub struct Cli {
     pub quiet: bool,
 
     /// Say what is loaded and attached, and at the end how often each program ran and what it
-    /// lost; with -l, the fields of tracepoints
+    /// lost; with -l, the arguments of probes
     #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -205,6 +207,11 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// The headers of `-I` and `--include`.
+    pub fn headers(&self) -> Headers {
+        Headers::new(self.include_dirs.clone(), self.include_files.clone())
+    }
+
     /// The folders of `--debuginfo`, each of which may name several.
     pub fn debug_folders(&self) -> Vec<PathBuf> {
         let folders = self.debuginfo.iter().flat_map(|folders| folders.split(':'));
