@@ -23,6 +23,7 @@ pub mod scripts;
 mod source;
 mod style;
 mod sys;
+mod systemd;
 mod verbose;
 
 use std::io::{self, Write};
