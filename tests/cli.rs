@@ -61,7 +61,14 @@ fn version_and_help_go_to_standard_output() {
     for flag in ["-h", "--help"] {
         let help = rbtrace(&[flag]);
         assert!(help.status.success());
-        for part in ["-e <PROGRAM>", "--emit-elf <FILE>", "--demo", "rbtrace explain CODE"] {
+        for part in [
+            "-e <PROGRAM>",
+            "--emit-elf <FILE>",
+            "--demo",
+            "--fmt",
+            "rbtrace explain CODE",
+            "NOTIFY_SOCKET",
+        ] {
             assert!(out(&help).contains(part), "no {part} in {}", out(&help));
         }
     }

@@ -35,7 +35,15 @@ Words instead of FILE:
   rbtrace explain CODE       what an error code means
   rbtrace completions SHELL  completions for bash, zsh, fish, elvish or powershell
   rbtrace man                this manual as a man page
-A file with the same name goes first.";
+A file with the same name goes first.
+
+Environment:
+  RBTRACE_MAX_STRLEN=64      a setting, as in a config block, and so on for the others
+  RBTRACE_PATH               folders in which imports are looked for, separated by colons
+  RBTRACE_COLOR              always, never or auto
+  RBTRACE_NOTIFY_ATTACHED    a line to print once the probes are attached
+  NOTIFY_SOCKET              the service manager's socket (sd_notify(3)), set by systemd
+Settings and colours are also taken from bpftrace's variables, such as BPFTRACE_MAX_STRLEN.";
 
 /// Traces Linux with bpftrace-style scripts, compiled to eBPF without LLVM
 #[derive(Debug, Default, Parser)]
