@@ -97,8 +97,9 @@ pub fn resolve(
     observe: Observer<'_>,
 ) -> Result<Resolved, Failure> {
     panic::stage("parsing the script");
-    let script = parse::parse(sources, file)?;
+    let mut script = parse::parse(sources, file)?;
     observe(Stage::Ast, &|| dump::ast::script(&script));
+    script.definitions.splice(0..0, setting.machine.headers().first(file));
     panic::stage("expanding parameters and macros");
     let Expanded { script, .. } = expand(script, sources, setting.machine, setting.params)?;
     observe(Stage::Expand, &|| dump::ast::script(&script));

@@ -10,6 +10,7 @@ pub mod compile;
 mod demo;
 mod explain;
 mod filter;
+mod format;
 mod info;
 mod list;
 mod output;
@@ -22,6 +23,7 @@ pub mod scripts;
 mod source;
 mod style;
 mod sys;
+mod systemd;
 mod verbose;
 
 use std::io::{self, Write};
@@ -70,6 +72,7 @@ fn act(invocation: &Invocation) -> Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout());
     match &invocation.action {
         Action::Run { input, params } => return run::run(invocation, input, params),
+        Action::Format(inputs) => return format::run(&invocation.flags, inputs),
         Action::Repl => return repl::run(&invocation.flags),
         Action::Demo => demo::run()?,
         Action::DemoWorkload(name) => demo::workload::run(name)?,

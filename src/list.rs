@@ -105,8 +105,10 @@ fn of_kind(
         ProbeKind::Kprobe | ProbeKind::Kretprobe => {
             kernel_functions(name, rest, every, machine, out)?;
         }
-        ProbeKind::Fentry | ProbeKind::Fexit => trampolines(name, rest, every, machine, out)?,
-        ProbeKind::RawTracepoint => raw_tracepoints(rest, every, machine, out)?,
+        ProbeKind::Fentry | ProbeKind::Fexit => {
+            trampolines(name, rest, every, machine, fields, out)?;
+        }
+        ProbeKind::RawTracepoint => raw_tracepoints(rest, every, machine, fields, out)?,
         ProbeKind::Uprobe | ProbeKind::Uretprobe => {
             user_functions(name, rest, every, machine, fields, out)?;
         }
@@ -222,6 +224,7 @@ fn trampolines(
     rest: &str,
     every: bool,
     machine: &Machine,
+    fields: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
     let (module, pattern) = rest.split_once(':').unwrap_or(("vmlinux", rest));
@@ -233,11 +236,20 @@ fn trampolines(
     };
     for function in functions {
         writeln!(out, "{kind}:{module}:{function}")?;
+        if fields {
+            types::kernel_arguments(module, &function, machine, out)?;
+        }
     }
     Ok(())
 }
 
-fn raw_tracepoints(rest: &str, every: bool, machine: &Machine, out: &mut dyn Write) -> Result<()> {
+fn raw_tracepoints(
+    rest: &str,
+    every: bool,
+    machine: &Machine,
+    fields: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let (module, pattern) = match rest.split_once(':') {
         Some((module, pattern)) => (Some(module), pattern),
         None => (None, rest),
@@ -250,6 +262,9 @@ fn raw_tracepoints(rest: &str, every: bool, machine: &Machine, out: &mut dyn Wri
     };
     for (module, name) in found {
         writeln!(out, "rawtracepoint:{module}:{name}")?;
+        if fields {
+            types::raw_arguments(&name, machine, out)?;
+        }
     }
     Ok(())
 }
@@ -328,9 +343,14 @@ pub fn script(
         seen.push(name.clone());
         match &probe.target {
             Target::Tracepoint { category, name } => {
-                tracepoint(category, name, machine, fields, out)?
+                tracepoint(category, name, machine, fields, out)?;
             }
-            _ => writeln!(out, "{name}")?,
+            target => {
+                writeln!(out, "{name}")?;
+                if fields {
+                    types::arguments(target, machine, out)?;
+                }
+            }
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ use crate::cli::{Action, Cli, Input, Invocation, Mode, Stage};
 use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{filter, output, panic, privileges, verbose};
+use crate::{filter, output, panic, privileges, systemd, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -138,7 +138,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
     }
     let cpid = child.map(Child::pid);
     let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone())
-        .with_debug_folders(flags.debug_folders());
+        .with_debug_folders(flags.debug_folders())
+        .with_headers(flags.headers());
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 
@@ -267,8 +268,10 @@ fn trace(
     }
     panic::stage("printing what happens");
     announce(flags, &attached, sink.as_mut())?;
+    systemd::notify(systemd::State::Ready);
     session.run(sink.as_mut(), &stop)?;
     panic::stage("ending");
+    systemd::notify(systemd::State::Stopping);
     let status = session.finish(sink.as_mut())?;
     if table {
         let runs = session.programs(unit);

@@ -61,7 +61,14 @@ fn version_and_help_go_to_standard_output() {
     for flag in ["-h", "--help"] {
         let help = rbtrace(&[flag]);
         assert!(help.status.success());
-        for part in ["-e <PROGRAM>", "--emit-elf <FILE>", "--demo", "rbtrace explain CODE"] {
+        for part in [
+            "-e <PROGRAM>",
+            "--emit-elf <FILE>",
+            "--demo",
+            "--fmt",
+            "rbtrace explain CODE",
+            "NOTIFY_SOCKET",
+        ] {
             assert!(out(&help).contains(part), "no {part} in {}", out(&help));
         }
     }
@@ -78,7 +85,9 @@ fn usage_errors_end_with_status_one_and_a_hint() {
     fails(&rbtrace(&["-p", "1", "-c", "true", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["-k", "--no-warnings", "-e", HELLO]), &["cannot be used with"]);
     fails(&rbtrace(&["--test", "--bench", "x.bt"]), &["cannot be used with"]);
-    fails(&rbtrace(&["--fmt", "x.bt"]), &["not have bpftrace's", "yet"]);
+    fails(&rbtrace(&["--fmt"]), &["--fmt needs a FILE"]);
+    fails(&rbtrace(&["--fmt", "a.bt", "b.bt"]), &["one script"]);
+    fails(&rbtrace(&["--check", "x.bt"]), &["--fmt"]);
 }
 
 #[test]
@@ -112,6 +121,40 @@ fn scripts_are_read_from_arguments_files_and_standard_input() {
     assert!(!out(&from_argument).is_empty());
     assert_eq!(out(&from_argument), out(&from_stdin));
     assert_eq!(out(&from_argument), out(&from_file));
+}
+
+#[test]
+fn scripts_are_formatted() {
+    let formatted = "BEGIN\n{\n  exit(); // now\n}\n";
+    let ugly = "BEGIN{exit() // now\n}";
+    assert_eq!(out(&rbtrace(&["--fmt", "-e", ugly])), formatted);
+    assert_eq!(out(&with_input(&["--fmt", "-"], ugly.as_bytes())), formatted);
+    fails(&rbtrace(&["--fmt", "-e", "BEGIN { exit( }"]), &["unclosed-bracket"]);
+
+    let (right, wrong) = (temporary("right.bt"), temporary("wrong.bt"));
+    std::fs::write(&right, formatted).expect("written");
+    std::fs::write(&wrong, ugly).expect("written");
+    let checked = rbtrace(&["--fmt", "--check", &right, &wrong]);
+    assert_eq!((out(&checked), checked.status.code()), (format!("{wrong}\n"), Some(1)));
+    assert!(rbtrace(&["--fmt", &wrong, "-o", &wrong]).status.success());
+    let checked = rbtrace(&["--fmt", "--check", &right, &wrong]);
+    let _ = (std::fs::remove_file(&right), std::fs::remove_file(&wrong));
+    assert_eq!((out(&checked), checked.status.code()), (String::new(), Some(0)));
+}
+
+#[test]
+fn headers_are_found_where_the_flags_say() {
+    let folder = temporary("include");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(format!("{folder}/{name}"), text);
+    write("first.h", "#define FOO 42\n").expect("written");
+    write("second.h", "struct foo { int a; char b[FOO]; };\n").expect("written");
+    let script = "#include <second.h>\nBEGIN { print((FOO, sizeof(struct foo))); }";
+    let found = rbtrace(&["-I", &folder, "--include", "first.h", "-d", "hir", "-e", script]);
+    let missing = rbtrace(&["-I", &folder, "-d", "hir", "-e", script]);
+    let _ = std::fs::remove_dir_all(&folder);
+    assert!(out(&found).contains("42") && out(&found).contains("48"), "{}", err(&found));
+    fails(&missing, &["FOO"]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::span::Span;
 pub struct Script {
     /// C definitions and preprocessor lines at the top, as written.
     pub definitions: Vec<CDefinition>,
-    /// `config = { ... }`
-    pub config: Vec<ConfigEntry>,
+    /// `config = { ... }`, if there is one.
+    pub config: Option<Config>,
     /// `import "..."`
     pub imports: Vec<Import>,
     /// Probes, macros and map declarations in order.
@@ -17,12 +17,28 @@ pub struct Script {
     pub comments: Vec<Span>,
 }
 
+impl Script {
+    /// The settings of the config block; none without one.
+    pub fn settings(&self) -> &[ConfigEntry] {
+        self.config.as_ref().map_or(&[], |config| &config.entries)
+    }
+}
+
 /// A C definition (`struct`, `union`, `enum`, `typedef`) or a preprocessor line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CDefinition {
     /// The text as written.
     pub text: String,
     /// Its place.
+    pub span: Span,
+}
+
+/// `config = { ... }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The settings in order.
+    pub entries: Vec<ConfigEntry>,
+    /// The whole block.
     pub span: Span,
 }
 

@@ -19,6 +19,7 @@ pub mod check;
 pub mod diag;
 pub mod dump;
 pub mod expand;
+pub mod fmt;
 pub mod hir;
 pub mod parse;
 pub mod render;

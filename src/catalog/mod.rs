@@ -4,6 +4,7 @@
 mod binaries;
 pub mod format;
 pub mod glob;
+mod headers;
 mod imports;
 mod kernel;
 mod raw_tracepoints;
@@ -26,6 +27,7 @@ use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
 
+pub use headers::Headers;
 use kernel::Function;
 use types::dwarf::UserTypes;
 use types::kernel::KernelTypes;
@@ -49,6 +51,7 @@ pub struct Machine {
     opened: RefCell<HashMap<String, Option<Rc<Binary>>>>,
     /// All functions of files that were asked about a pattern.
     binaries: RefCell<HashMap<String, Option<Rc<Vec<String>>>>>,
+    headers: Headers,
     kernel_types: KernelTypes,
     user_types: UserTypes,
 }
@@ -68,6 +71,16 @@ impl Machine {
     /// With the folders in which separate debug information is looked for first.
     pub fn with_debug_folders(self, folders: Vec<PathBuf>) -> Self {
         Self { user_types: UserTypes::new(folders), ..self }
+    }
+
+    /// With the headers that scripts can include.
+    pub fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The headers that scripts can include.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     /// tracefs. `None`: it cannot be read here.
@@ -253,6 +266,10 @@ impl Catalog for Machine {
 }
 
 impl TypeSource for Machine {
+    fn header(&self, name: &str, quoted: bool) -> Option<String> {
+        self.headers.find(name, quoted)
+    }
+
     fn tracepoint(&self, category: &str, name: &str) -> Option<TracepointFormat> {
         Some(format::parse(&self.tracepoint_format(category, name)?))
     }

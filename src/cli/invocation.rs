@@ -38,6 +38,8 @@ pub enum Action {
         /// As for [`Action::Run`].
         params: Vec<String>,
     },
+    /// Print scripts in the standard layout, or compare them with it.
+    Format(Vec<Input>),
     /// Ask line by line.
     Repl,
     /// Show what rbtrace does.
@@ -106,24 +108,12 @@ impl Invocation {
 /// Reads the command line. The error prints itself: help and version among the errors.
 pub fn parse<I: IntoIterator<Item = OsString>>(args: I) -> Result<Invocation, clap::Error> {
     let flags = Cli::try_parse_from(args)?;
-    refuse_what_is_not_there(&flags)?;
     let action = action(&flags)?;
     Ok(Invocation { action, flags })
 }
 
 fn usage_error(kind: ErrorKind, message: impl std::fmt::Display) -> clap::Error {
     Cli::command().error(kind, message)
-}
-
-fn refuse_what_is_not_there(flags: &Cli) -> Result<(), clap::Error> {
-    let missing = [(flags.fmt, "--fmt")];
-    match missing.iter().find(|(given, _)| *given) {
-        Some((_, flag)) => {
-            let message = format!("rbtrace does not have bpftrace's {flag} yet");
-            Err(usage_error(ErrorKind::InvalidValue, message))
-        }
-        None => Ok(()),
-    }
 }
 
 fn action(flags: &Cli) -> Result<Action, clap::Error> {
@@ -138,6 +128,9 @@ fn action(flags: &Cli) -> Result<Action, clap::Error> {
     }
     if flags.list {
         return list(flags);
+    }
+    if flags.fmt {
+        return format(flags);
     }
     if let Some(program) = &flags.program {
         let params = flags.words.clone();
@@ -195,6 +188,23 @@ fn list(flags: &Cli) -> Result<Action, clap::Error> {
         Some(_) => Err(usage_error(
             ErrorKind::TooManyValues,
             "-l takes one PATTERN; separate several by commas",
+        )),
+    }
+}
+
+/// What `--fmt` is to format: one script, or with `--check` several.
+fn format(flags: &Cli) -> Result<Action, clap::Error> {
+    let text = flags.program.iter().map(|program| Input::Text(program.clone()));
+    let inputs: Vec<Input> = text.chain(flags.words.iter().map(|word| input(word))).collect();
+    match inputs.len() {
+        0 => {
+            Err(usage_error(ErrorKind::MissingRequiredArgument, "--fmt needs a FILE or -e PROGRAM"))
+        }
+        1 => Ok(Action::Format(inputs)),
+        _ if flags.check => Ok(Action::Format(inputs)),
+        _ => Err(usage_error(
+            ErrorKind::TooManyValues,
+            "--fmt prints one script; with --check it takes several",
         )),
     }
 }

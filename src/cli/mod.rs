@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
+use crate::catalog::Headers;
+
 pub use generate::{completions, manual};
 pub use invocation::{Action, Input, Invocation, Output, input, parse};
 
@@ -23,6 +25,8 @@ Examples:
           how long a function takes, by the built-in script
   rbtrace -l 'tracepoint:*open*'
           the probes that a pattern names
+  rbtrace --fmt old.bt -o old.bt
+          a script in the standard layout
   rbtrace --demo
           see it work, with nothing to choose
 
@@ -31,7 +35,15 @@ Words instead of FILE:
   rbtrace explain CODE       what an error code means
   rbtrace completions SHELL  completions for bash, zsh, fish, elvish or powershell
   rbtrace man                this manual as a man page
-A file with the same name goes first.";
+A file with the same name goes first.
+
+Environment:
+  RBTRACE_MAX_STRLEN=64      a setting, as in a config block, and so on for the others
+  RBTRACE_PATH               folders in which imports are looked for, separated by colons
+  RBTRACE_COLOR              always, never or auto
+  RBTRACE_NOTIFY_ATTACHED    a line to print once the probes are attached
+  NOTIFY_SOCKET              the service manager's socket (sd_notify(3)), set by systemd
+Settings and colours are also taken from bpftrace's variables, such as BPFTRACE_MAX_STRLEN.";
 
 /// Traces Linux with bpftrace-style scripts, compiled to eBPF without LLVM
 #[derive(Debug, Default, Parser)]
@@ -41,6 +53,7 @@ A file with the same name goes first.";
     override_usage = "rbtrace [OPTIONS] FILE [PARAM]...\n       \
                       rbtrace [OPTIONS] -e PROGRAM [PARAM]...\n       \
                       rbtrace [OPTIONS] -l [PATTERN|FILE]\n       \
+                      rbtrace --fmt [-o FILE] FILE | --fmt --check FILE...\n       \
                       rbtrace --repl | --demo | --info",
     after_help = EXAMPLES,
     max_term_width = 100,
@@ -71,6 +84,16 @@ pub struct Cli {
     #[arg(long)]
     pub info: bool,
 
+    /// Print the script in the standard layout; with -o, write it to a file, which may be the
+    /// script's own
+    #[arg(long, conflicts_with_all = ["list", "repl", "demo", "info"])]
+    pub fmt: bool,
+
+    /// With --fmt, print instead the names of the FILEs that have another layout; the exit status is
+    /// 1 if there are any
+    #[arg(long, requires = "fmt", conflicts_with = "output")]
+    pub check: bool,
+
     /// Only events of this process; the run ends with it
     #[arg(short = 'p', long = "pid", value_name = "PID", help_heading = "What is traced")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=0x40_0000), allow_negative_numbers = true)]
@@ -89,11 +112,11 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", help_heading = "What is traced")]
     pub traceable_functions: Option<PathBuf>,
 
-    /// Look for C headers here (accepted; headers are not read yet)
+    /// Look for C headers here before the system's folders; may be given several times
     #[arg(short = 'I', value_name = "DIR", help_heading = "What is traced")]
     pub include_dirs: Vec<PathBuf>,
 
-    /// Include this C header first (accepted; headers are not read yet)
+    /// Include this C header before those that the script includes; may be given several times
     #[arg(long = "include", value_name = "FILE", help_heading = "What is traced")]
     pub include_files: Vec<String>,
 
@@ -114,7 +137,7 @@ pub struct Cli {
     pub quiet: bool,
 
     /// Say what is loaded and attached, and at the end how often each program ran and what it
-    /// lost; with -l, the fields of tracepoints
+    /// lost; with -l, the arguments of probes
     #[arg(short = 'v', long = "verbose", help_heading = "Output", action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -154,10 +177,6 @@ pub struct Cli {
     #[arg(long, help_heading = "What is traced", conflicts_with_all = ["mode", "dry_run"])]
     pub bench: bool,
 
-    /// Format a script (not yet)
-    #[arg(long, hide = true)]
-    pub fmt: bool,
-
     /// bpftrace's name for --test and --bench
     #[arg(long, value_name = "MODE", hide = true)]
     pub mode: Option<Mode>,
@@ -196,6 +215,11 @@ pub struct Cli {
 }
 
 impl Cli {
+    /// The headers of `-I` and `--include`.
+    pub fn headers(&self) -> Headers {
+        Headers::new(self.include_dirs.clone(), self.include_files.clone())
+    }
+
     /// The folders of `--debuginfo`, each of which may name several.
     pub fn debug_folders(&self) -> Vec<PathBuf> {
         let folders = self.debuginfo.iter().flat_map(|folders| folders.split(':'));

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use rbtrace_probes_ebpf::btf::Kind;
+use rbtrace_probes_ebpf::plan::Target;
 
 use crate::catalog::{Machine, glob};
 
@@ -57,6 +58,36 @@ pub fn named(
         }
     }
     Ok(true)
+}
+
+/// Writes the arguments of a probe that is no tracepoint, if anything tells.
+pub fn arguments(target: &Target, machine: &Machine, out: &mut dyn Write) -> io::Result<()> {
+    match target {
+        Target::RawTracepoint { name, .. } => raw_arguments(name, machine, out),
+        Target::Fentry(at) | Target::Fexit(at) => {
+            let module = at.module.as_deref().unwrap_or("vmlinux");
+            kernel_arguments(module, &at.function, machine, out)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the arguments of a function of the kernel and what it returns, if the kernel's types tell.
+pub fn kernel_arguments(
+    module: &str,
+    function: &str,
+    machine: &Machine,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let types = machine.kernel_types();
+    let declarations = types.declarations(Some(module), function).unwrap_or_default();
+    declarations.iter().try_for_each(|declaration| writeln!(out, "    {declaration}"))
+}
+
+/// Writes the arguments of a raw tracepoint, if the kernel's types tell.
+pub fn raw_arguments(name: &str, machine: &Machine, out: &mut dyn Write) -> io::Result<()> {
+    let declarations = machine.kernel_types().raw_declarations(name).unwrap_or_default();
+    declarations.iter().try_for_each(|declaration| writeln!(out, "    {declaration}"))
 }
 
 /// Writes the arguments of a function of a program or library, if its debug information tells.

@@ -41,7 +41,8 @@ pub fn painted(text: &str) -> String {
 /// Asks until there is nothing more.
 pub fn run(flags: &Cli) -> Result<ExitCode> {
     let machine = Machine::new(None, None, flags.traceable_functions.clone())
-        .with_debug_folders(flags.debug_folders());
+        .with_debug_folders(flags.debug_folders())
+        .with_headers(flags.headers());
     let machine = Rc::new(machine);
     let maps = Rc::new(RefCell::new(Vec::new()));
     let mut editor = editor(Editing::new(Rc::clone(&machine), Rc::clone(&maps)))?;

@@ -27,7 +27,8 @@ enum Task {
     Test(test::Args),
     /// Boots another kernel with rbtrace in it and runs a command there; a shell without one
     Vm(vm::Args),
-    /// Writes what the golden and diagnostics tests expect anew, from what the compiler does now
+    /// Writes what the golden, layout and diagnostics tests expect anew, from what the compiler does
+    /// now
     Bless,
     /// Checks formatting, clippy and documentation, warnings being errors
     Lint,
@@ -48,7 +49,16 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bless => {
             process::run(
                 workspace::cargo()
-                    .args(["test", "--workspace", "--test", "golden", "--test", "ui"])
+                    .args([
+                        "test",
+                        "--workspace",
+                        "--test",
+                        "golden",
+                        "--test",
+                        "ui",
+                        "--test",
+                        "fmt",
+                    ])
                     .env("RBTRACE_BLESS", "1"),
             )?;
             Ok(ExitCode::SUCCESS)

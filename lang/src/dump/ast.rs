@@ -16,7 +16,7 @@ pub fn script(script: &Script) -> String {
             dump.line(if i == 0 { format!("c {line}") } else { format!("  {line}") });
         }
     }
-    for entry in &script.config {
+    for entry in script.settings() {
         let value = match &entry.value {
             ConfigValue::Int(n) => n.to_string(),
             ConfigValue::Str(s) => format!("{s:?}"),

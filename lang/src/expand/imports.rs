@@ -37,7 +37,7 @@ pub(super) fn resolve(
 fn empty() -> Script {
     Script {
         definitions: Vec::new(),
-        config: Vec::new(),
+        config: None,
         imports: Vec::new(),
         items: Vec::new(),
         comments: Vec::new(),
@@ -138,7 +138,7 @@ impl Importer<'_> {
             Ok(script) => script,
             Err(errors) => return self.errors.extend(errors),
         };
-        if let Some(entry) = script.config.first() {
+        if let Some(entry) = script.settings().first() {
             self.errors.push(
                 Diagnostic::error(
                     "import-config",

@@ -49,7 +49,7 @@ pub fn parse(sources: &Sources, file: u32) -> Result<Script, Vec<Diagnostic>> {
     let script = builder.parse_rule(sources, Rule::script, |pair| builder.script(pair))?;
     if script.items.is_empty()
         && script.definitions.is_empty()
-        && script.config.is_empty()
+        && script.settings().is_empty()
         && script.imports.is_empty()
     {
         return Err(vec![
@@ -113,12 +113,11 @@ impl Builder {
             .collect();
         let mut script = Script {
             definitions: Vec::new(),
-            config: Vec::new(),
+            config: None,
             imports: Vec::new(),
             items: Vec::new(),
             comments,
         };
-        let mut config = None;
         for part in self.parts(pair) {
             let span = self.span(&part);
             match part.as_rule() {
@@ -126,14 +125,14 @@ impl Builder {
                     .definitions
                     .push(ast::CDefinition { text: part.as_str().trim_end().to_owned(), span }),
                 Rule::config => {
-                    if let Some(first) = config.replace(span) {
+                    if let Some(first) = &script.config {
                         self.report(
                             Diagnostic::error("duplicate-config", span, "a second config block")
-                                .also(first, "the first one")
+                                .also(first.span, "the first one")
                                 .help("put all settings into one block"),
                         );
                     }
-                    script.config.extend(self.config(part));
+                    script.config = Some(self.config(part));
                 }
                 Rule::import => script.imports.push(self.import(part)),
                 Rule::probe => script.items.push(ast::Item::Probe(self.probe(part))),

@@ -1,8 +1,8 @@
 //! The top level: probes and their attach points, macros, functions, maps, settings.
 
 use crate::ast::{
-    AttachPart, AttachPiece, AttachPoint, ConfigEntry, ConfigValue, Function, Import, Macro,
-    MacroParam, MapDecl, Param, Probe, Type, TypeKind,
+    AttachPart, AttachPiece, AttachPoint, Config, ConfigEntry, ConfigValue, Function, Import,
+    Macro, MacroParam, MapDecl, Param, Probe, Type, TypeKind,
 };
 use crate::diag::Diagnostic;
 use crate::span::Span;
@@ -103,11 +103,10 @@ impl Builder {
         })
     }
 
-    pub(super) fn config(&self, pair: Node) -> Vec<ConfigEntry> {
-        self.parts(pair)
-            .filter(|p| p.as_rule() == Rule::config_entry)
-            .filter_map(|p| self.config_entry(p))
-            .collect()
+    pub(super) fn config(&self, pair: Node) -> Config {
+        let span = self.span(&pair);
+        let entries = self.parts(pair).filter(|p| p.as_rule() == Rule::config_entry);
+        Config { entries: entries.filter_map(|p| self.config_entry(p)).collect(), span }
     }
 
     fn config_entry(&self, pair: Node) -> Option<ConfigEntry> {

@@ -86,3 +86,26 @@ fn shrink(tracers: &Tracers, mut script: Script, mut problem: String) -> (Script
         return (script, problem);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rbtrace_lang::fmt;
+    use rbtrace_lang::span::Sources;
+
+    use super::*;
+
+    fn formatted(text: &str) -> String {
+        let mut sources = Sources::default();
+        let file = sources.add("generated", text);
+        fmt::format(&sources, file).unwrap_or_else(|errors| panic!("{text}\n{errors:?}"))
+    }
+
+    /// The formatter makes sure by itself that the tree stays the same.
+    #[test]
+    fn generated_scripts_can_be_formatted() {
+        for seed in 0..50 {
+            let text = formatted(&Script::generate(seed, CASES).text());
+            assert_eq!(formatted(&text), text, "seed {seed}");
+        }
+    }
+}

@@ -1,11 +1,17 @@
 //! How rbtrace ends, and that nothing of it stays behind.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use crate::ctx::Ctx;
 use crate::features::Feature::{Root, Tracepoint, Uprobe};
 use crate::kernel::Snapshot;
 use crate::runner::Test;
+use crate::sys;
 
 pub const TESTS: &[Test] = &[
     Test::new("lifecycle/ctrl_c", &[Root, Uprobe], ctrl_c),
@@ -22,6 +28,7 @@ pub const TESTS: &[Test] = &[
     Test::new("lifecycle/command_is_ended", &[Root], command_is_ended),
     Test::new("lifecycle/process_not_found", &[Root], process_not_found),
     Test::new("lifecycle/closed_output", &[Root], closed_output),
+    Test::new("lifecycle/service_manager_is_told", &[Root], service_manager_is_told),
 ];
 
 const EVERYTHING: &str = "BEGIN { @begun = 1; } uprobe:{exe}:live_value { @calls = count(); }
@@ -148,4 +155,22 @@ fn closed_output(ctx: &Ctx) -> Result<()> {
     let session = ctx.script("interval:ms:5 { printf(\"line\\n\"); }").start()?;
     session.close_output()?;
     before.nothing_left(ctx.patience)
+}
+
+fn service_manager_is_told(ctx: &Ctx) -> Result<()> {
+    let name = format!("rbtrace-live-{}", std::process::id());
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    socket.set_read_timeout(Some(Duration::from_secs(60) * ctx.patience))?;
+    let mut command = Command::new(&ctx.rbtrace);
+    command.args(["-q", "-e", "interval:hz:1 { }"]).env("NOTIFY_SOCKET", format!("@{name}"));
+    sys::die_with_parent(&mut command);
+    let mut rbtrace = command.spawn()?;
+    let mut buffer = [0; 64];
+    let ready = socket.recv(&mut buffer)?;
+    ensure!(buffer[..ready] == *b"READY=1\n", "{:?}", buffer[..ready].escape_ascii());
+    sys::kill(rbtrace.id() as i32, libc::SIGINT)?;
+    let stopping = socket.recv(&mut buffer)?;
+    ensure!(buffer[..stopping] == *b"STOPPING=1\n", "{:?}", buffer[..stopping].escape_ascii());
+    ensure!(rbtrace.wait()?.success(), "rbtrace ended with a failure");
+    Ok(())
 }
