@@ -21,6 +21,7 @@ pub mod dump;
 pub mod expand;
 pub mod hir;
 pub mod parse;
+pub mod reference;
 pub mod render;
 pub mod resolve;
 pub mod span;
