@@ -61,7 +61,7 @@ fn version_and_help_go_to_standard_output() {
     for flag in ["-h", "--help"] {
         let help = rbtrace(&[flag]);
         assert!(help.status.success());
-        for part in ["-e <PROGRAM>", "--emit-elf <FILE>", "--demo", "rbtrace explain CODE"] {
+        for part in ["-e <PROGRAM>", "--emit-elf <FILE>", "--demo", "rbtrace explain WORD"] {
             assert!(out(&help).contains(part), "no {part} in {}", out(&help));
         }
     }
@@ -199,7 +199,9 @@ fn words_explain_and_generate() {
     let first = out(&codes).lines().next().expect("a code").to_owned();
     let one = rbtrace(&["explain", &first]);
     assert!(out(&one).starts_with(&first) && out(&one).lines().count() > 2, "{}", out(&one));
+    assert!(out(&rbtrace(&["explain", "bswap()"])).starts_with("bswap(number)\n"));
     fails(&rbtrace(&["explain", "no-such-code"]), &["no-such-code"]);
+    fails(&rbtrace(&["explain", "bswp"]), &["bswp", "bswap"]);
     for shell in ["bash", "zsh", "fish"] {
         assert!(out(&rbtrace(&["completions", shell])).contains("rbtrace"), "{shell}");
     }
