@@ -13,7 +13,7 @@ use rbtrace_lang::catalog::Nothing;
 use rbtrace_lang::diag::Diagnostic;
 use rbtrace_lang::expand::Params;
 use rbtrace_lang::reference::examples::{Example, How, examples};
-use rbtrace_lang::reference::{self, functions, language};
+use rbtrace_lang::reference::{self, Entry, functions, language};
 use rbtrace_lang::resolve::{Context, Options};
 use rbtrace_lang::span::Sources;
 use rbtrace_lang::{check, expand, hir, parse, render, resolve};
@@ -165,6 +165,44 @@ fn printed(program: &hir::Program) -> String {
     text.expect("a literal is printed")
 }
 
+/// The type that the reference says a name has, where that is one type and no more.
+fn stated_type(entry: &Entry) -> Option<&'static str> {
+    let (stated, rest) = entry.value().strip_prefix('`')?.split_once('`')?;
+    (rest.is_empty() || rest == ", known when the script is compiled").then_some(stated)
+}
+
+/// The first call of a function in its examples, if it stands for itself.
+fn call_in<'t>(name: &str, text: &'t str) -> Option<&'t str> {
+    let start = text.find(&format!("({name}("))? + 1;
+    let mut depth = 0;
+    let end = text[start..].find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ')' && depth == 0
+    })?;
+    let call = &text[start..=start + end];
+    (!call.contains(['$', '@']) && !call.contains("struct ")).then_some(call)
+}
+
+#[test]
+fn functions_have_the_values_that_the_reference_says() {
+    let chapters = reference::chapters();
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for entry in chapters.iter().skip(1).flat_map(|chapter| &chapter.entries) {
+        let kind = ProbeKind::ALL.into_iter().find(|kind| entry.place.holds(kind.spec()));
+        if let (Some(stated), Some(call), Some(kind)) =
+            (stated_type(entry), call_in(entry.name, entry.text()), kind)
+        {
+            let found = type_of(call, kind);
+            if found.as_deref() != Some(stated) {
+                wrong.push(format!("{call} is {found:?}, not {stated}"));
+            }
+            checked += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked >= 12, "only {checked} functions state the type of a value");
+}
+
 #[test]
 fn builtins_are_where_and_what_the_reference_says() {
     let chapters = reference::chapters();
@@ -174,9 +212,8 @@ fn builtins_are_where_and_what_the_reference_says() {
         for kind in ProbeKind::ALL {
             let found = type_of(name, kind);
             assert_eq!(found.is_some(), entry.place.holds(kind.spec()), "{name} in {kind:?}");
-            // Where the text names a type, it is this one.
-            let stated = entry.value().strip_prefix('`').and_then(|value| value.split_once('`'));
-            if let (Some(found), Some((stated, ""))) = (found.filter(|ty| !ty.is_empty()), stated) {
+            let found = found.filter(|ty| !ty.is_empty());
+            if let (Some(found), Some(stated)) = (found, stated_type(entry)) {
                 assert_eq!(found, stated, "{name} in {kind:?}");
             }
         }

@@ -121,12 +121,8 @@ pub(crate) const TABLE: &[Builtin] = &[
         },
     },
     Builtin { name: "usermode", place: Place::ANYWHERE, make: user_mode },
-    Builtin { name: "kstack", place: Place::WITH_TASK, make: |cx, span| cx.stack(true, &[], span) },
-    Builtin {
-        name: "ustack",
-        place: Place::WITH_TASK,
-        make: |cx, span| cx.stack(false, &[], span),
-    },
+    Builtin { name: "kstack", place: Place::IN_TASK, make: |cx, span| cx.stack(true, &[], span) },
+    Builtin { name: "ustack", place: Place::IN_TASK, make: |cx, span| cx.stack(false, &[], span) },
 ];
 
 /// Builtins of bpftrace that are not built yet.

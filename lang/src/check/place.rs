@@ -1,6 +1,6 @@
 //! Where names of the language make sense: in which kinds of probes.
 
-use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind};
+use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind, ProgramType};
 
 use crate::diag::Diagnostic;
 use crate::span::Span;
@@ -17,13 +17,19 @@ pub struct Place {
     note: &'static str,
 }
 
+/// Why probes that are about no process have nothing of one.
+const NO_TASK: &str = "they run for whatever happens to be interrupted, not for a process";
+
 impl Place {
     /// Every probe.
     pub const ANYWHERE: Place = Place::new(|_| true, "");
     /// Probes that are about a process.
-    pub const WITH_TASK: Place = Place {
-        note: "they run for whatever happens to be interrupted, not for a process",
-        ..Place::new(|spec| spec.has_task, "")
+    pub const WITH_TASK: Place = Place { note: NO_TASK, ..Place::new(|spec| spec.has_task, "") };
+    /// Probes that are about a process and whose programs are of a type that may look into it:
+    /// those of tests and benchmarks are not.
+    pub const IN_TASK: Place = Place {
+        note: "only programs that trace can look into a process",
+        ..Place::new(|spec| spec.has_task && spec.program != ProgramType::Xdp, "")
     };
     /// Probes in a process that a signal would be for.
     pub const WITH_SIGNALLED: Place = Place::new(
@@ -84,9 +90,10 @@ impl Place {
         let what = if self.lacks.is_empty() { name } else { self.lacks };
         let message = format!("`{}` probes have no {what}", spec.name);
         let error = Diagnostic::error("builtin-not-here", span, message);
-        match self.note {
-            "" => error,
-            note => error.note(note),
+        match (self.note, spec.has_task) {
+            ("", _) => error,
+            (_, false) => error.note(NO_TASK),
+            (note, true) => error.note(note),
         }
     }
 }

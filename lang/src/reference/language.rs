@@ -88,13 +88,14 @@ fn probe_kinds() -> String {
 }
 
 fn probe_contents() -> String {
-    let columns: [(&str, Place); 6] = [
+    let columns: [(&str, Place); 7] = [
         ("`arg0`, ...", Place::WITH_ARGUMENTS),
         ("`args`", Place::WITH_NAMED_ARGUMENTS),
         ("`retval`", Place::WITH_RESULT),
         ("`reg()`", Place::WITH_REGISTERS),
         ("`func`", Place::ON_FUNCTIONS),
-        ("`pid`, `comm`, stacks", Place::WITH_TASK),
+        ("`pid`, `comm`", Place::WITH_TASK),
+        ("stacks", Place::IN_TASK),
     ];
     let heads: Vec<&str> = ["kind"].into_iter().chain(columns.map(|(head, _)| head)).collect();
     let row = |spec: &KindSpec| {

@@ -30,7 +30,7 @@ pub(super) const TABLE: &[Function] = &[
         .only(Place::BEFORE_KERNEL_FUNCTIONS)
         .unsafe_for("keeps kernel functions from running"),
     Function::new("write_user", 3, 3, "write_user(pointer, source, length)", write_user)
-        .only(Place::WITH_TASK)
+        .only(Place::IN_TASK)
         .unsafe_for("changes the memory of processes"),
 ];
 

@@ -16,11 +16,11 @@ pub(super) const TABLE: &[Function] = &[
     Function::new("kstack", 0, 2, "kstack([mode, ][frames])", |cx, call| {
         cx.stack(true, call.args, call.span)
     })
-    .only(Place::WITH_TASK),
+    .only(Place::IN_TASK),
     Function::new("ustack", 0, 2, "ustack([mode, ][frames])", |cx, call| {
         cx.stack(false, call.args, call.span)
     })
-    .only(Place::WITH_TASK),
+    .only(Place::IN_TASK),
 ];
 
 /// Frames of a stack that does not say.
