@@ -66,7 +66,7 @@ fn version_and_help_go_to_standard_output() {
             "--emit-elf <FILE>",
             "--demo",
             "--fmt",
-            "rbtrace explain CODE",
+            "rbtrace explain WORD",
             "NOTIFY_SOCKET",
         ] {
             assert!(out(&help).contains(part), "no {part} in {}", out(&help));
@@ -242,7 +242,9 @@ fn words_explain_and_generate() {
     let first = out(&codes).lines().next().expect("a code").to_owned();
     let one = rbtrace(&["explain", &first]);
     assert!(out(&one).starts_with(&first) && out(&one).lines().count() > 2, "{}", out(&one));
+    assert!(out(&rbtrace(&["explain", "bswap()"])).starts_with("bswap(number)\n"));
     fails(&rbtrace(&["explain", "no-such-code"]), &["no-such-code"]);
+    fails(&rbtrace(&["explain", "bswp"]), &["bswp", "bswap"]);
     for shell in ["bash", "zsh", "fish"] {
         assert!(out(&rbtrace(&["completions", shell])).contains("rbtrace"), "{shell}");
     }

@@ -22,6 +22,7 @@ pub mod expand;
 pub mod fmt;
 pub mod hir;
 pub mod parse;
+pub mod reference;
 pub mod render;
 pub mod resolve;
 pub mod span;

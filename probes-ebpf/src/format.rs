@@ -56,6 +56,17 @@ pub enum Length {
 }
 
 impl Length {
+    /// Every modifier that means something.
+    pub const ALL: [(&str, Length); 7] = [
+        ("hh", Length::Char),
+        ("h", Length::Short),
+        ("l", Length::Long),
+        ("ll", Length::Long),
+        ("j", Length::Long),
+        ("z", Length::Long),
+        ("t", Length::Long),
+    ];
+
     /// Bits that are kept of the argument.
     pub const fn bits(self) -> u32 {
         match self {
@@ -97,6 +108,42 @@ pub enum Conversion {
 }
 
 impl Conversion {
+    /// Every spelling without `%`; the longer one first where one begins another: `%rh` is not
+    /// `%r` and an `h`.
+    pub const ALL: [(&str, Conversion); 13] = [
+        ("d", Conversion::Signed),
+        ("i", Conversion::Signed),
+        ("u", Conversion::Unsigned),
+        ("o", Conversion::Octal),
+        ("x", Conversion::Hex),
+        ("X", Conversion::HexUpper),
+        ("c", Conversion::Char),
+        ("p", Conversion::Pointer),
+        ("s", Conversion::Str),
+        ("rx", Conversion::BufferEscaped),
+        ("rh", Conversion::BufferHex),
+        ("r", Conversion::Buffer),
+        ("gr", Conversion::GfpFlags),
+    ];
+
+    /// What it prints, in a few words.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Conversion::Signed => "a signed decimal number",
+            Conversion::Unsigned => "an unsigned decimal number",
+            Conversion::Octal => "an unsigned octal number",
+            Conversion::Hex => "a hexadecimal number in lower case",
+            Conversion::HexUpper => "a hexadecimal number in upper case",
+            Conversion::Char => "one byte, as it is",
+            Conversion::Pointer => "an address: `0x` and hexadecimal digits of 64 bits",
+            Conversion::Str => "a value of any type, as `print()` shows it",
+            Conversion::Buffer => "bytes as text; those that are not printable ASCII as `\\x00`",
+            Conversion::BufferEscaped => "every byte as `\\x00`",
+            Conversion::BufferHex => "every byte as two hexadecimal digits, separated by spaces",
+            Conversion::GfpFlags => "the kernel's memory allocation flags, by name",
+        }
+    }
+
     /// How it is spelled, without `%` (`%i` is named `d`).
     pub const fn letters(self) -> &'static str {
         match self {
@@ -303,12 +350,9 @@ impl<'a> Cursor<'a> {
                 None => return Ok(Found::Nothing),
             }
         }
-        let length = match self.take_while(|c| "hlLjzt".contains(c)) {
-            "hh" => Length::Char,
-            "h" => Length::Short,
-            "l" | "ll" | "j" | "z" | "t" => Length::Long,
-            _ => Length::Int,
-        };
+        let letters = self.take_while(|c| "hlLjzt".contains(c));
+        let length = Length::ALL.iter().find(|(spelling, _)| *spelling == letters);
+        let length = length.map_or(Length::Int, |(_, length)| *length);
         if self.eat('%') {
             return Ok(Found::Percent);
         }
@@ -320,23 +364,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn conversion(&mut self) -> Result<Option<Conversion>, FormatError> {
-        // The longer spelling first: `%rh` is not `%r` and an `h`.
-        const ALL: [(&str, Conversion); 13] = [
-            ("gr", Conversion::GfpFlags),
-            ("rh", Conversion::BufferHex),
-            ("rx", Conversion::BufferEscaped),
-            ("r", Conversion::Buffer),
-            ("d", Conversion::Signed),
-            ("i", Conversion::Signed),
-            ("u", Conversion::Unsigned),
-            ("o", Conversion::Octal),
-            ("x", Conversion::Hex),
-            ("X", Conversion::HexUpper),
-            ("c", Conversion::Char),
-            ("p", Conversion::Pointer),
-            ("s", Conversion::Str),
-        ];
-        for (letters, conversion) in ALL {
+        for (letters, conversion) in Conversion::ALL {
             if let Some(rest) = self.0.strip_prefix(letters) {
                 self.0 = rest;
                 return Ok(Some(conversion));

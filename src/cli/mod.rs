@@ -32,7 +32,7 @@ Examples:
 
 Words instead of FILE:
   rbtrace scripts            list the built-in scripts
-  rbtrace explain CODE       what an error code means
+  rbtrace explain WORD       what an error code means, or a function or builtin does
   rbtrace completions SHELL  completions for bash, zsh, fish, elvish or powershell
   rbtrace man                this manual as a man page
 A file with the same name goes first.

@@ -20,8 +20,8 @@ pub enum Command {
     },
     /// `:save FILE`
     Save(String),
-    /// `:help`
-    Help,
+    /// `:help`, `:help NAME`
+    Help(Option<String>),
     /// `:quit`
     Quit,
 }
@@ -35,7 +35,7 @@ pub enum Which {
     One(u32),
 }
 
-/// Names of the commands, with what they take and what they do.
+/// Names of the commands, with what they take (in brackets what may be left out) and what they do.
 pub const COMMANDS: &[(&str, &str, &str)] = &[
     (":probes", "", "the blocks that run, with their numbers"),
     (":detach", "N|all", "end the block with this number; its END runs"),
@@ -43,7 +43,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     (":clear", "@NAME", "empty a map"),
     (":load", "FILE [PARAM]...", "run a script, or a built-in one, beside what runs"),
     (":save", "FILE", "write the blocks that run to a script"),
-    (":help", "", "this list"),
+    (":help", "[NAME]", "this list, or what a function or builtin does"),
     (":quit", "", "end everything; Ctrl-D does the same"),
 ];
 
@@ -59,7 +59,7 @@ pub fn parse(line: &str) -> Result<Command, String> {
         _ => return Err(format!("there is no command `{name}`; :help lists them")),
     };
     match (takes.is_empty(), argument.is_empty()) {
-        (false, true) => return Err(format!("{full} takes {takes}")),
+        (false, true) if !takes.starts_with('[') => return Err(format!("{full} takes {takes}")),
         (true, false) => return Err(format!("{full} takes nothing after it")),
         _ => {}
     }
@@ -79,7 +79,7 @@ pub fn parse(line: &str) -> Result<Command, String> {
         }
         ":save" => Command::Save(argument.into()),
         ":quit" => Command::Quit,
-        _ => Command::Help,
+        _ => Command::Help((!argument.is_empty()).then(|| argument.to_owned())),
     })
 }
 
@@ -95,6 +95,8 @@ mod tests {
         assert_eq!(parse(":clear x"), Ok(Command::Clear("@x".into())));
         assert_eq!(parse(":clear @"), Ok(Command::Clear("@".into())));
         assert_eq!(parse(":q"), Ok(Command::Quit));
+        assert_eq!(parse(":help"), Ok(Command::Help(None)));
+        assert_eq!(parse(":help str"), Ok(Command::Help(Some("str".into()))));
         let load = Command::Load { file: "x.rt".into(), params: vec!["a".into(), "b".into()] };
         assert_eq!(parse(":load x.rt  a b"), Ok(load));
     }

@@ -1,10 +1,10 @@
 //! What may follow the text before the cursor.
 
 use rbtrace_lang::catalog::{Catalog, TypeSource};
+use rbtrace_lang::reference;
 use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
 
 use super::command::COMMANDS;
-use super::names;
 use crate::scripts;
 
 /// More candidates than anybody reads; kernels have 50,000 functions.
@@ -63,6 +63,7 @@ fn command_line(text: &str, command: &str, maps: &[String]) -> Candidates {
     let found = match name {
         "clear" => starting_with(maps, argument),
         "detach" => starting_with(["all"], argument),
+        "help" => starting_with(reference::names(), argument),
         "load" | "save" => {
             let mut found = files(argument);
             if name == "load" {
@@ -106,7 +107,7 @@ fn attach_point<M: Catalog>(text: &str, machine: &M) -> Candidates {
         let mut found = starting_with(kinds, kind);
         // An expression may be meant, too.
         if start == 0 && !kind.is_empty() {
-            found.extend(starting_with(names::all(), kind));
+            found.extend(starting_with(reference::names(), kind));
         }
         return (start, found);
     }
@@ -174,7 +175,7 @@ fn in_block<M: Catalog + TypeSource>(text: &str, machine: &M, maps: &[String]) -
             starting_with(all, word)
         }
         Some('$') => starting_with(words(text, '$', start), word),
-        Some(_) => starting_with(names::all(), word),
+        Some(_) => starting_with(reference::names(), word),
         None => Vec::new(),
     };
     (start, found)

@@ -11,7 +11,7 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Result};
 
-use super::{complete, highlight, names};
+use super::{complete, highlight, is_name};
 use crate::catalog::Machine;
 use crate::style::{self, Colour};
 
@@ -60,7 +60,7 @@ impl Highlighter for Editing {
         if line.starts_with(':') {
             return Cow::Owned(Colour::Strong.paint(line));
         }
-        Cow::Owned(highlight::paint(line, names::is_name))
+        Cow::Owned(highlight::paint(line, is_name))
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {

@@ -6,7 +6,6 @@ mod engine;
 mod helper;
 mod highlight;
 mod input;
-mod names;
 mod printer;
 mod save;
 mod shell;
@@ -18,6 +17,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use rbtrace_lang::reference;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{CompletionType, Config, Editor, ExternalPrinter};
@@ -33,9 +33,14 @@ use shell::{Next, Shell};
 const PROMPT: &str = "rbtrace> ";
 const HISTORY: usize = 10_000;
 
+/// Whether a word is a name of the language.
+fn is_name(word: &str) -> bool {
+    reference::names().any(|name| name == word)
+}
+
 /// Script text in colours, where standard output has them.
 pub fn painted(text: &str) -> String {
-    if style::on_stdout() { highlight::paint(text, names::is_name) } else { text.to_owned() }
+    if style::on_stdout() { highlight::paint(text, is_name) } else { text.to_owned() }
 }
 
 /// Asks until there is nothing more.

@@ -23,6 +23,7 @@ use super::save;
 use crate::catalog::Machine;
 use crate::cli::{self, Cli};
 use crate::compile::{self, Compiled, Points, Setting};
+use crate::explain;
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
 
@@ -214,7 +215,11 @@ impl Shell {
     fn command(&mut self, line: &str) -> Result<Next> {
         match parse(line).map_err(anyhow::Error::msg)? {
             Command::Quit => return Ok(Next::Quit),
-            Command::Help => self.help(),
+            Command::Help(None) => self.help(),
+            Command::Help(Some(name)) => match explain::name(&name) {
+                Some(text) => self.say(&text),
+                None => bail!("{}", explain::unknown(&name)),
+            },
             Command::Probes => {
                 let text = self.engine.call(|running| probes(running))?;
                 self.say(&text);

@@ -30,6 +30,8 @@ enum Task {
     /// Writes what the golden, layout and diagnostics tests expect anew, from what the compiler does
     /// now
     Bless,
+    /// Writes docs/functions.md and the tables of docs/language.md anew
+    Docs,
     /// Checks formatting, clippy and documentation, warnings being errors
     Lint,
 }
@@ -47,20 +49,11 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test(args) => test::run(&args),
         Task::Vm(args) => vm::run(&args),
         Task::Bless => {
-            process::run(
-                workspace::cargo()
-                    .args([
-                        "test",
-                        "--workspace",
-                        "--test",
-                        "golden",
-                        "--test",
-                        "ui",
-                        "--test",
-                        "fmt",
-                    ])
-                    .env("RBTRACE_BLESS", "1"),
-            )?;
+            bless(&["golden", "ui", "fmt", "docs"])?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Docs => {
+            bless(&["docs"])?;
             Ok(ExitCode::SUCCESS)
         }
         Task::Lint => {
@@ -68,4 +61,12 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Runs tests in the mode in which they write what they expect.
+fn bless(tests: &[&str]) -> Result<()> {
+    let names = tests.iter().flat_map(|test| ["--test", test]);
+    process::run(
+        workspace::cargo().args(["test", "--workspace"]).args(names).env("RBTRACE_BLESS", "1"),
+    )
 }

@@ -5,6 +5,7 @@ use rbtrace_probes_ebpf::types::lhist_buckets;
 use crate::ast::{self, ExprKind as Ast};
 use crate::diag::Diagnostic;
 use crate::hir::{Aggregate, Expr, MapId, Stmt, StmtKind, Type};
+use crate::reference::{Docs, docs};
 use crate::span::Span;
 
 use super::convert::cast;
@@ -39,6 +40,9 @@ const TABLE: &[Function] = &[
     Function { name: "lhist", min: 4, max: 4, usage: "lhist(number, min, max, step)" },
 ];
 
+/// What the reference says of them.
+pub(crate) const DOCS: Docs = docs!("src/check", "aggregate.md");
+
 /// Most regular buckets of a linear histogram.
 const MOST_BUCKETS: u64 = 1000;
 /// Most bits of a histogram.
@@ -49,9 +53,14 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     TABLE.iter().any(|f| f.name == name)
 }
 
-/// Their names, for suggestions.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+/// Their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|f| f.name)
+}
+
+/// Their names, and how each is called.
+pub(crate) fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(|f| (f.name, f.usage))
 }
 
 /// The aggregate of a map that has been used in both ways. `known`: the first cannot change.

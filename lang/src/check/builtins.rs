@@ -9,19 +9,28 @@ use rbtrace_probes_ebpf::types::Clock;
 use crate::ast::BinaryOp;
 use crate::diag::Diagnostic;
 use crate::hir::{self, Call, ExprKind, Int, Space, Type};
+use crate::reference::{Docs, docs};
 use crate::span::Span;
 
 use super::convert::{cast, constant, text};
+use super::place::Place;
 use super::{Checker, Typed, Value};
 
 /// A builtin.
-struct Builtin {
-    name: &'static str,
-    /// Whether probes of a kind have it.
-    here: fn(&KindSpec) -> bool,
+pub(crate) struct Builtin {
+    /// Its name.
+    pub name: &'static str,
+    /// Which probes have it.
+    pub place: Place,
     /// What it is.
     make: fn(&mut Checker<'_>, Span) -> Typed,
 }
+
+/// What the reference says of the builtins: a section `## NAME` for each that is no function, too.
+pub(crate) const DOCS: Docs = docs!("src/check", "builtins.md");
+
+/// How the reference calls the arguments by number.
+pub(crate) const ARGUMENTS: (&str, Place) = ("argN", Place::WITH_ARGUMENTS);
 
 /// Most arguments that `argN` reaches.
 const MOST_ARGS: u32 = 10;
@@ -32,50 +41,38 @@ const USER_MODE: i64 = 3;
 /// Offset of `cs` in `struct pt_regs` of x86-64.
 const CS_OFFSET: u32 = 136;
 
-fn anywhere(_: &KindSpec) -> bool {
-    true
-}
-
-fn with_task(spec: &KindSpec) -> bool {
-    spec.has_task
-}
-
-fn on_functions(spec: &KindSpec) -> bool {
-    matches!(spec.context, Context::Registers) || spec.kind.binds_at_load()
-}
-
 /// A builtin that is one of the program's.
 macro_rules! plain {
-    ($name:literal, $here:ident, $builtin:expr, $ty:expr) => {
+    ($name:literal, $place:ident, $builtin:expr, $ty:expr) => {
         Builtin {
             name: $name,
-            here: $here,
+            place: Place::$place,
             make: |_, span| Ok(Value::new(ExprKind::Builtin($builtin), $ty, span)),
         }
     };
 }
 
-const TABLE: &[Builtin] = &[
-    plain!("pid", with_task, hir::Builtin::Pid, Type::U32),
-    plain!("tid", with_task, hir::Builtin::Tid, Type::U32),
-    plain!("uid", with_task, hir::Builtin::Uid, Type::U64),
-    plain!("gid", with_task, hir::Builtin::Gid, Type::U64),
-    plain!("username", with_task, hir::Builtin::Username, Type::Username),
-    plain!("comm", with_task, hir::Builtin::Comm, Type::Str { size: 16 }),
-    plain!("nsecs", anywhere, hir::Builtin::Nsecs(Clock::Boot), Type::U64),
-    plain!("jiffies", anywhere, hir::Builtin::Jiffies, Type::U64),
-    plain!("numaid", anywhere, hir::Builtin::NumaNode, Type::U32),
-    plain!("elapsed", anywhere, hir::Builtin::Elapsed, Type::U64),
-    plain!("cpu", anywhere, hir::Builtin::Cpu, Type::U32),
-    plain!("ncpus", anywhere, hir::Builtin::Ncpus, Type::U64),
-    plain!("cgroup", with_task, hir::Builtin::Cgroup, Type::U64),
-    plain!("rand", anywhere, hir::Builtin::Rand, Type::U32),
-    Builtin { name: "retval", here: anywhere, make: result },
-    plain!("probe", anywhere, hir::Builtin::Probe, Type::Probe),
-    plain!("func", on_functions, hir::Builtin::Func, Type::Func),
+pub(crate) const TABLE: &[Builtin] = &[
+    plain!("pid", WITH_TASK, hir::Builtin::Pid, Type::U32),
+    plain!("tid", WITH_TASK, hir::Builtin::Tid, Type::U32),
+    plain!("uid", WITH_TASK, hir::Builtin::Uid, Type::U64),
+    plain!("gid", WITH_TASK, hir::Builtin::Gid, Type::U64),
+    plain!("username", WITH_TASK, hir::Builtin::Username, Type::Username),
+    plain!("comm", WITH_TASK, hir::Builtin::Comm, Type::Str { size: 16 }),
+    plain!("nsecs", ANYWHERE, hir::Builtin::Nsecs(Clock::Boot), Type::U64),
+    plain!("jiffies", ANYWHERE, hir::Builtin::Jiffies, Type::U64),
+    plain!("numaid", ANYWHERE, hir::Builtin::NumaNode, Type::U32),
+    plain!("elapsed", ANYWHERE, hir::Builtin::Elapsed, Type::U64),
+    plain!("cpu", ANYWHERE, hir::Builtin::Cpu, Type::U32),
+    plain!("ncpus", ANYWHERE, hir::Builtin::Ncpus, Type::U64),
+    plain!("cgroup", WITH_TASK, hir::Builtin::Cgroup, Type::U64),
+    plain!("rand", ANYWHERE, hir::Builtin::Rand, Type::U32),
+    Builtin { name: "retval", place: Place::WITH_RESULT, make: result },
+    plain!("probe", ANYWHERE, hir::Builtin::Probe, Type::Probe),
+    plain!("func", ON_FUNCTIONS, hir::Builtin::Func, Type::Func),
     Builtin {
         name: "probetype",
-        here: anywhere,
+        place: Place::ANYWHERE,
         make: |cx, span| {
             let spec = cx.at.spec();
             let name = match spec.kind {
@@ -87,7 +84,7 @@ const TABLE: &[Builtin] = &[
     },
     Builtin {
         name: "curtask",
-        here: with_task,
+        place: Place::WITH_TASK,
         make: |cx, span| {
             let task = Value::new(ExprKind::Builtin(hir::Builtin::Curtask), Type::U64, span);
             let to = Box::new(cx.kernel_struct("task_struct"));
@@ -97,7 +94,7 @@ const TABLE: &[Builtin] = &[
     },
     Builtin {
         name: "ctx",
-        here: |spec| !matches!(spec.context, Context::Opaque | Context::TracepointRecord),
+        place: Place::WITH_CONTEXT,
         make: |_, span| {
             let ty = Type::Ptr { to: Box::new(Type::Void), space: Space::Own };
             Ok(Value::new(ExprKind::Builtin(hir::Builtin::Context), ty, span))
@@ -105,13 +102,13 @@ const TABLE: &[Builtin] = &[
     },
     Builtin {
         name: "config",
-        here: anywhere,
+        place: Place::ANYWHERE,
         make: |cx, span| Ok(Value::record(cx.config_members(span), span)),
     },
-    Builtin { name: "args", here: anywhere, make: |cx, span| cx.args(span) },
+    Builtin { name: "args", place: Place::WITH_NAMED_ARGUMENTS, make: |cx, span| cx.args(span) },
     Builtin {
         name: "cpid",
-        here: anywhere,
+        place: Place::ANYWHERE,
         make: |cx, span| {
             if let Some(pid) = cx.cx.catalog.cpid() {
                 return Ok(Value::from(constant(i64::from(pid), Type::U32, span)));
@@ -123,9 +120,9 @@ const TABLE: &[Builtin] = &[
             Ok(Value::from(constant(0, Type::U32, span)))
         },
     },
-    Builtin { name: "usermode", here: anywhere, make: user_mode },
-    Builtin { name: "kstack", here: with_task, make: |cx, span| cx.stack(true, &[], span) },
-    Builtin { name: "ustack", here: with_task, make: |cx, span| cx.stack(false, &[], span) },
+    Builtin { name: "usermode", place: Place::ANYWHERE, make: user_mode },
+    Builtin { name: "kstack", place: Place::IN_TASK, make: |cx, span| cx.stack(true, &[], span) },
+    Builtin { name: "ustack", place: Place::IN_TASK, make: |cx, span| cx.stack(false, &[], span) },
 ];
 
 /// Builtins of bpftrace that are not built yet.
@@ -140,13 +137,12 @@ pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<
     }
     if let Some(builtin) = TABLE.iter().find(|b| b.name == name) {
         let spec = checker.at.spec();
-        if name == "retval" && !spec.has_retval {
-            return Some(Err(checker.error(no_retval(spec, span))));
-        }
-        if !(builtin.here)(spec) {
-            return Some(Err(checker.error(not_here(name, spec, span))));
-        }
-        return Some((builtin.make)(checker, span));
+        return Some(match (builtin.place.holds(spec), name) {
+            (false, "retval") => Err(checker.error(no_retval(spec, span))),
+            // What `args` are says better why there are none.
+            (true, _) | (false, "args") => (builtin.make)(checker, span),
+            (false, _) => Err(checker.error(builtin.place.error(name, spec, span))),
+        });
     }
     UNSUPPORTED.contains(&name).then(|| Err(checker.unsupported(span, name)))
 }
@@ -157,7 +153,7 @@ pub(super) fn is_unsupported(name: &str) -> bool {
 }
 
 /// Whether there is a builtin of this name.
-pub(super) fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     let name = name.strip_prefix("__builtin_").unwrap_or(name);
     argument_number(name).is_some()
         || TABLE.iter().any(|b| b.name == name)
@@ -180,7 +176,7 @@ pub(super) fn function_of(target: &Target) -> Option<&str> {
 }
 
 /// The N of `argN`.
-pub(super) fn argument_number(name: &str) -> Option<u32> {
+pub(crate) fn argument_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("arg")?;
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -221,18 +217,6 @@ fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
         Some(on_stack) => hir::Builtin::StackArg(on_stack),
     };
     Ok(Value::new(ExprKind::Builtin(builtin), Type::U64, span))
-}
-
-fn not_here(name: &str, spec: &KindSpec, span: Span) -> Diagnostic {
-    let error = Diagnostic::error(
-        "builtin-not-here",
-        span,
-        format!("`{}` probes have no {name}", spec.name),
-    );
-    match spec.has_task {
-        true => error,
-        false => error.note("they run for whatever happens to be interrupted, not for a process"),
-    }
 }
 
 fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {

@@ -11,7 +11,7 @@ use super::types::size_of;
 use super::{Checker, Typed, Value};
 
 /// Names of integer types and what they are.
-const INTEGERS: &[(&str, u8, bool)] = &[
+pub(crate) const INTEGERS: &[(&str, u8, bool)] = &[
     ("int8", 1, true),
     ("int16", 2, true),
     ("int32", 4, true),

@@ -5,6 +5,7 @@ use crate::ast::{self, ExprKind as Ast, TypeOrExpr};
 use crate::diag::Diagnostic;
 use crate::expand::visit::{self, VisitMut};
 use crate::hir::Type;
+use crate::reference::{Docs, docs};
 use crate::resolve::settings::Shown;
 use crate::span::Span;
 
@@ -24,24 +25,31 @@ const QUESTIONS: &[(&str, Question)] = &[
     ("is_unsigned_integer", |ty| matches!(ty, Type::Int(int) if !int.signed)),
 ];
 
-const fn question(name: &'static str, usage: &'static str) -> Function {
-    Function { name, min: 1, max: 1, usage, make: ask }
-}
+/// What the reference says of them.
+pub(crate) const DOCS: Docs = docs!("src/check", "comptime.md");
+
+/// Words that are no functions, since what they take need be no value.
+pub(crate) const FORMS: &[(&str, &str)] = &[
+    ("sizeof", "sizeof(type), sizeof(value)"),
+    ("offsetof", "offsetof(type, member), offsetof(value, member)"),
+    ("typeof", "typeof(type), typeof(value)"),
+    ("typeinfo", "typeinfo(type), typeinfo(value)"),
+    ("comptime", "comptime value"),
+];
+
+/// What the reference says of those.
+pub(crate) const FORMS_DOCS: Docs = docs!("src/check", "forms.md");
 
 pub(super) const TABLE: &[Function] = &[
-    question("is_array", "is_array(value)"),
-    question("is_integer", "is_integer(value)"),
-    question("is_ptr", "is_ptr(value)"),
-    question("is_str", "is_str(value)"),
-    question("is_unsigned_integer", "is_unsigned_integer(value)"),
-    Function { name: "is_literal", min: 1, max: 1, usage: "is_literal(value)", make: is_literal },
-    Function {
-        name: "default_str_length",
-        min: 0,
-        max: 0,
-        usage: "default_str_length()",
-        make: |cx, call| Ok(number(u64::from(cx.settings.max_strlen), call.span)),
-    },
+    Function::one("is_array", "is_array(value)", ask),
+    Function::one("is_integer", "is_integer(value)", ask),
+    Function::one("is_ptr", "is_ptr(value)", ask),
+    Function::one("is_str", "is_str(value)", ask),
+    Function::one("is_unsigned_integer", "is_unsigned_integer(value)", ask),
+    Function::one("is_literal", "is_literal(value)", is_literal),
+    Function::new("default_str_length", 0, 0, "default_str_length()", |cx, call| {
+        Ok(number(u64::from(cx.settings.max_strlen), call.span))
+    }),
 ];
 
 fn ask(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {

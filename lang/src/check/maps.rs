@@ -54,12 +54,16 @@ pub(super) struct MapTable {
     max_entries: u32,
 }
 
-/// Kinds that a declaration can name.
-const KINDS: &[(&str, MapKind)] = &[
-    ("hash", MapKind::Hash),
-    ("lruhash", MapKind::LruHash),
-    ("percpuhash", MapKind::PerCpuHash),
-    ("percpulruhash", MapKind::LruPerCpuHash),
+/// Kinds that a declaration can name, and what is said of them.
+pub(crate) const KINDS: &[(&str, MapKind, &str)] = &[
+    ("hash", MapKind::Hash, "a hash table; when it is full, new keys are lost and counted"),
+    (
+        "lruhash",
+        MapKind::LruHash,
+        "a hash table that drops the keys used longest ago when it is full",
+    ),
+    ("percpuhash", MapKind::PerCpuHash, "`hash`, with a value for each CPU"),
+    ("percpulruhash", MapKind::LruPerCpuHash, "`lruhash`, with a value for each CPU"),
 ];
 
 impl MapTable {
@@ -227,8 +231,8 @@ fn wide(ty: Type) -> Type {
 
 fn declared(declaration: &ast::MapDecl) -> Result<Declared, Diagnostic> {
     let written = &declaration.kind;
-    let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == written.name) else {
-        let names: Vec<_> = KINDS.iter().map(|(name, _)| *name).collect();
+    let Some((_, kind, _)) = KINDS.iter().find(|(name, ..)| *name == written.name) else {
+        let names: Vec<_> = KINDS.iter().map(|(name, ..)| *name).collect();
         let error = Diagnostic::error(
             "unknown-map-kind",
             written.span,

@@ -20,25 +20,27 @@
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
+//! | `place`     | which kinds of probes have them                                 |
 //! | `functions` | table of functions, a file a family                             |
 //! | `constants` | macros of C, named integers                                     |
 
 mod access;
 mod address;
-mod aggregate;
+pub(crate) mod aggregate;
 mod args;
 mod assign;
-mod builtins;
-mod cast;
-mod comptime;
+pub(crate) mod builtins;
+pub(crate) mod cast;
+pub(crate) mod comptime;
 mod constants;
 mod convert;
 mod expr;
 mod fold;
-mod functions;
+pub(crate) mod functions;
 mod instance;
-mod maps;
+pub(crate) mod maps;
 mod ops;
+pub(crate) mod place;
 mod records;
 mod scopes;
 mod series;

@@ -5,13 +5,17 @@ use std::collections::HashMap;
 
 use crate::ast::{Expr, ExprKind, Script, UnaryOp};
 use crate::diag::{Diagnostic, suggest};
+use crate::reference::{Docs, docs};
 use crate::span::Span;
 
 use super::positional;
 use super::visit::{self, VisitMut};
 
-/// How it is called, for messages.
-const USAGE: &str = "getopt(\"name\", default, \"description\")";
+/// What the reference says of it.
+pub(crate) const DOCS: Docs = docs!("src/expand", "options.md");
+
+/// How it is called.
+pub(crate) const USAGE: &str = "getopt(\"name\"[, default[, \"description\"]])";
 
 /// A named parameter of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]

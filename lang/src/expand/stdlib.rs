@@ -3,7 +3,10 @@
 
 use crate::ast::{Item, Macro};
 use crate::parse;
+use crate::reference::{Docs, docs};
 use crate::span::Sources;
+
+use super::macros::signature;
 
 /// A script of the library.
 pub struct Module {
@@ -13,6 +16,15 @@ pub struct Module {
     pub text: &'static str,
     /// The macros in it that scripts can call. They are there without an import.
     pub macros: &'static [&'static str],
+    /// What the reference says of them.
+    pub docs: Docs,
+}
+
+impl Module {
+    /// How each of its macros is called: `ppid()`, `ppid(task)`.
+    pub(crate) fn signatures(&self) -> Vec<String> {
+        macros(self, &mut Sources::default()).iter().map(signature).collect()
+    }
 }
 
 /// Every script of the library.
@@ -21,21 +33,25 @@ pub const MODULES: &[Module] = &[
         name: "stdlib/task",
         text: include_str!("../../stdlib/task.rt"),
         macros: &["ppid", "pcomm", "leader_tid", "leader_comm"],
+        docs: docs!("stdlib", "task.md", "../../"),
     },
     Module {
         name: "stdlib/pointer",
         text: include_str!("../../stdlib/pointer.rt"),
         macros: &["container_of"],
+        docs: docs!("stdlib", "pointer.md", "../../"),
     },
     Module {
         name: "stdlib/assertion",
         text: include_str!("../../stdlib/assertion.rt"),
         macros: &["static_assert", "assert_str"],
+        docs: docs!("stdlib", "assertion.md", "../../"),
     },
     Module {
         name: "stdlib/test",
         text: include_str!("../../stdlib/test.rt"),
         macros: &["__always_true"],
+        docs: docs!("stdlib", "test.md", "../../"),
     },
 ];
 

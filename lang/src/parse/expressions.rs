@@ -12,20 +12,63 @@ use super::literals::{self, LiteralError};
 use super::statements::Use;
 use super::{Builder, Node, Rule};
 
-/// The precedences, the loosest first: C's.
+/// Binary operators of one precedence.
+pub(crate) struct Level {
+    rule: Rule,
+    /// What they are, in words.
+    pub about: &'static str,
+    /// The operators, which group from the left.
+    pub operators: &'static [BinaryOp],
+}
+
+/// The precedences of binary operators, the loosest first: C's.
+pub(crate) const LEVELS: &[Level] = &[
+    Level {
+        rule: Rule::op_or,
+        about: "at least one is true; the second is looked at only if the first is not",
+        operators: &[BinaryOp::Or],
+    },
+    Level {
+        rule: Rule::op_and,
+        about: "both are true; the second is looked at only if the first is",
+        operators: &[BinaryOp::And],
+    },
+    Level { rule: Rule::op_bit_or, about: "bits of either", operators: &[BinaryOp::BitOr] },
+    Level { rule: Rule::op_bit_xor, about: "bits of one of them", operators: &[BinaryOp::BitXor] },
+    Level { rule: Rule::op_bit_and, about: "bits of both", operators: &[BinaryOp::BitAnd] },
+    Level {
+        rule: Rule::op_eq,
+        about: "equal, not equal",
+        operators: &[BinaryOp::Eq, BinaryOp::Ne],
+    },
+    Level {
+        rule: Rule::op_rel,
+        about: "less, at most, more, at least",
+        operators: &[BinaryOp::Lt, BinaryOp::Le, BinaryOp::Gt, BinaryOp::Ge],
+    },
+    Level {
+        rule: Rule::op_shift,
+        about: "bits moved up, moved down",
+        operators: &[BinaryOp::Shl, BinaryOp::Shr],
+    },
+    Level {
+        rule: Rule::op_add,
+        about: "sum, difference",
+        operators: &[BinaryOp::Add, BinaryOp::Sub],
+    },
+    Level {
+        rule: Rule::op_mul,
+        about: "product, quotient, remainder",
+        operators: &[BinaryOp::Mul, BinaryOp::Div, BinaryOp::Rem],
+    },
+];
+
+/// All precedences: those of [`LEVELS`] between the ternary operator and what stands at one operand.
 static PRECEDENCE: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
-    PrattParser::new()
-        .op(Op::infix(Rule::ternary, Assoc::Right))
-        .op(Op::infix(Rule::op_or, Assoc::Left))
-        .op(Op::infix(Rule::op_and, Assoc::Left))
-        .op(Op::infix(Rule::op_bit_or, Assoc::Left))
-        .op(Op::infix(Rule::op_bit_xor, Assoc::Left))
-        .op(Op::infix(Rule::op_bit_and, Assoc::Left))
-        .op(Op::infix(Rule::op_eq, Assoc::Left))
-        .op(Op::infix(Rule::op_rel, Assoc::Left))
-        .op(Op::infix(Rule::op_shift, Assoc::Left))
-        .op(Op::infix(Rule::op_add, Assoc::Left))
-        .op(Op::infix(Rule::op_mul, Assoc::Left))
+    let ternary = PrattParser::new().op(Op::infix(Rule::ternary, Assoc::Right));
+    LEVELS
+        .iter()
+        .fold(ternary, |parser, level| parser.op(Op::infix(level.rule, Assoc::Left)))
         .op(Op::prefix(Rule::prefix_op) | Op::prefix(Rule::cast) | Op::prefix(Rule::comptime))
         .op(Op::postfix(Rule::member) | Op::postfix(Rule::index) | Op::postfix(Rule::postfix_op))
 });
@@ -326,27 +369,7 @@ pub(super) fn is_place(expr: &Expr) -> bool {
 
 /// The operator that a symbol means.
 pub(super) fn binary_op(symbol: &str) -> Option<BinaryOp> {
-    const OPS: &[BinaryOp] = &[
-        BinaryOp::Or,
-        BinaryOp::And,
-        BinaryOp::BitOr,
-        BinaryOp::BitXor,
-        BinaryOp::BitAnd,
-        BinaryOp::Eq,
-        BinaryOp::Ne,
-        BinaryOp::Lt,
-        BinaryOp::Le,
-        BinaryOp::Gt,
-        BinaryOp::Ge,
-        BinaryOp::Shl,
-        BinaryOp::Shr,
-        BinaryOp::Add,
-        BinaryOp::Sub,
-        BinaryOp::Mul,
-        BinaryOp::Div,
-        BinaryOp::Rem,
-    ];
-    OPS.iter().copied().find(|op| op.symbol() == symbol)
+    LEVELS.iter().flat_map(|level| level.operators).copied().find(|op| op.symbol() == symbol)
 }
 
 fn is_primary(rule: Rule) -> bool {

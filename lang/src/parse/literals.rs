@@ -14,7 +14,7 @@ pub struct LiteralError {
 }
 
 /// Suffixes of integers with what they multiply by; durations are in nanoseconds.
-const SUFFIXES: &[(&str, u64)] = &[
+pub(crate) const SUFFIXES: &[(&str, u64)] = &[
     ("", 1),
     ("u", 1),
     ("ul", 1),

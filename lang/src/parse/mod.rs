@@ -14,7 +14,7 @@ use crate::diag::Diagnostic;
 use crate::span::{Sources, Span};
 
 mod errors;
-mod expressions;
+pub(crate) mod expressions;
 pub mod literals;
 mod prescan;
 mod probes;

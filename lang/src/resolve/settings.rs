@@ -51,30 +51,8 @@ impl Shown {
 
 /// The values of settings that nothing sets.
 fn defaults() -> Vec<(&'static str, Shown)> {
-    let text = |text: &str| Shown::Text(text.into());
-    let mut all = vec![
-        ("cpp_demangle", Shown::Bool(true)),
-        ("lazy_symbolication", Shown::Bool(false)),
-        ("print_maps_on_exit", Shown::Bool(true)),
-        ("use_blazesym", Shown::Bool(true)),
-        ("show_debug_info", Shown::Bool(true)),
-        ("log_size", Shown::Int(1_000_000)),
-        ("max_bpf_progs", Shown::Int(1024)),
-        ("max_cat_bytes", Shown::Int(10_240)),
-        ("max_map_keys", Shown::Int(4096)),
-        ("max_probes", Shown::Int(1024)),
-        ("max_strlen", Shown::Int(1024)),
-        ("on_stack_limit", Shown::Int(32)),
-        ("perf_rb_pages", Shown::Int(0)),
-        ("str_trunc_trailer", text("..")),
-        ("missing_probes", text("error")),
-        ("stack_mode", text("bpftrace")),
-        ("cache_user_symbols", text("PER_PID")),
-        ("license", text("GPL")),
-    ];
-    let unstable = TABLE.iter().filter(|(name, _)| name.starts_with("unstable_"));
-    all.extend(unstable.map(|(name, _)| (*name, text("warn"))));
-    all
+    let all = TABLE.iter();
+    all.filter_map(|setting| Some((setting.name, setting.default.as_ref()?.shown()))).collect()
 }
 
 impl Default for Settings {
@@ -111,76 +89,197 @@ enum Given<'a> {
 /// Sets a setting; the error says what is expected.
 type Set = fn(&mut Settings, &Given<'_>) -> Result<(), String>;
 
-/// Every setting. Those that change nothing here are accepted, so that scripts that use them run.
-const TABLE: &[(&str, Set)] = &[
-    ("max_strlen", |s, v| {
-        s.max_strlen = int(v, 1, MAX_STRLEN_LIMIT)? as u32;
-        Ok(())
-    }),
-    ("max_map_keys", |s, v| {
-        s.max_map_keys = int(v, 1, u64::from(u32::MAX))? as u32;
-        Ok(())
-    }),
-    ("max_probes", |s, v| int(v, 1, u64::MAX).map(|n| s.max_probes = n)),
-    ("max_cat_bytes", |s, v| int(v, 1, u64::MAX).map(|n| s.run.max_cat_bytes = n)),
-    ("stack_mode", |s, v| {
-        s.stack_mode = match text(v) {
-            "bpftrace" => StackMode::Bpftrace,
-            "perf" => StackMode::Perf,
-            "raw" => StackMode::Raw,
-            "build_id" => StackMode::BuildId,
-            _ => return Err("bpftrace, perf, raw or build_id".into()),
-        };
-        Ok(())
-    }),
-    ("missing_probes", |s, v| {
-        s.run.missing_probes = match text(v) {
-            "error" => MissingProbes::Error,
-            "warn" => MissingProbes::Warn,
-            "ignore" => MissingProbes::Ignore,
-            _ => return Err("error, warn or ignore".into()),
-        };
-        Ok(())
-    }),
-    ("print_maps_on_exit", |s, v| boolean(v).map(|b| s.run.print_maps_on_exit = b)),
-    ("str_trunc_trailer", |s, v| {
-        s.run.str_trunc_trailer = match v {
-            Given::Int(n) => n.to_string(),
-            Given::Text(t) => (*t).to_owned(),
-        };
-        Ok(())
-    }),
-    ("license", |s, v| {
-        if !LICENSES.contains(&text(v)) {
-            return Err(format!("one of {}", LICENSES.join(", ")));
+/// What a setting is if nothing sets it.
+enum Initial {
+    Bool(bool),
+    Int(u64),
+    Text(&'static str),
+}
+
+impl Initial {
+    fn shown(&self) -> Shown {
+        match *self {
+            Initial::Bool(b) => Shown::Bool(b),
+            Initial::Int(n) => Shown::Int(n),
+            Initial::Text(text) => Shown::Text(text.into()),
         }
-        s.run.license = text(v).to_owned();
-        Ok(())
+    }
+}
+
+/// A setting.
+pub(crate) struct Setting {
+    /// Its name in the config block; in the environment it is in capitals, with `BPFTRACE_` before.
+    pub name: &'static str,
+    /// Absent: nothing, and scripts do not see it.
+    default: Option<Initial>,
+    /// What it is for, in a sentence of Markdown; empty where it changes nothing here and is
+    /// accepted so that scripts that set it run.
+    pub about: &'static str,
+    set: Set,
+}
+
+impl Setting {
+    /// What can be given, in words.
+    pub fn takes(&self) -> String {
+        // No setting that has rules of its own for values takes this.
+        match (self.set)(&mut Settings::default(), &Given::Text("\0")) {
+            Err(expected) => expected,
+            Ok(()) => "text".into(),
+        }
+    }
+
+    /// What it is if nothing sets it, as it is written in the config block.
+    pub fn default_value(&self) -> String {
+        match &self.default {
+            None => String::new(),
+            Some(Initial::Bool(b)) => b.to_string(),
+            Some(Initial::Int(n)) => n.to_string(),
+            Some(Initial::Text(text)) => {
+                match text.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric()) {
+                    true => (*text).to_owned(),
+                    false => format!("\"{text}\""),
+                }
+            }
+        }
+    }
+}
+
+const fn setting(name: &'static str, default: Initial, about: &'static str, set: Set) -> Setting {
+    Setting { name, default: Some(default), about, set }
+}
+
+/// bpftrace asks before it lets a script use some parts of the language.
+const fn unstable_part(name: &'static str) -> Setting {
+    setting(name, Initial::Text("warn"), "", |_, v| unstable(v))
+}
+
+/// Every setting.
+pub(crate) const TABLE: &[Setting] = &[
+    setting(
+        "cpp_demangle",
+        Initial::Bool(true),
+        "Show C++ and Rust functions by the names that their sources have.",
+        |s, v| boolean(v).map(|b| s.run.cpp_demangle = b),
+    ),
+    setting("lazy_symbolication", Initial::Bool(false), "", |_, v| boolean(v).map(drop)),
+    setting(
+        "print_maps_on_exit",
+        Initial::Bool(true),
+        "Print the maps that still hold something at the end.",
+        |s, v| boolean(v).map(|b| s.run.print_maps_on_exit = b),
+    ),
+    setting("use_blazesym", Initial::Bool(true), "", |_, v| boolean(v).map(drop)),
+    setting(
+        "show_debug_info",
+        Initial::Bool(true),
+        "Show source lines and inlined functions in user stacks, where there is debug information.",
+        |s, v| boolean(v).map(|b| s.run.show_debug_info = b),
+    ),
+    setting("log_size", Initial::Int(1_000_000), "", |_, v| int(v, 0, u64::MAX).map(drop)),
+    setting("max_bpf_progs", Initial::Int(1024), "", |_, v| int(v, 0, u64::MAX).map(drop)),
+    setting(
+        "max_cat_bytes",
+        Initial::Int(10_240),
+        "Bytes that `cat()` prints of a file at most.",
+        |s, v| int(v, 1, u64::MAX).map(|n| s.run.max_cat_bytes = n),
+    ),
+    setting(
+        "max_map_keys",
+        Initial::Int(4096),
+        "Entries of a map that is not declared.",
+        |s, v| {
+            s.max_map_keys = int(v, 1, u64::from(u32::MAX))? as u32;
+            Ok(())
+        },
+    ),
+    setting("max_probes", Initial::Int(1024), "Attach points of the whole script.", |s, v| {
+        int(v, 1, u64::MAX).map(|n| s.max_probes = n)
     }),
-    ("cache_user_symbols", |_, v| match text(v) {
+    setting(
+        "max_strlen",
+        Initial::Int(1024),
+        "Bytes of the strings that `str()` makes, their NUL included, and of `buf()`.",
+        |s, v| {
+            s.max_strlen = int(v, 1, MAX_STRLEN_LIMIT)? as u32;
+            Ok(())
+        },
+    ),
+    setting("on_stack_limit", Initial::Int(32), "", |_, v| int(v, 0, u64::MAX).map(drop)),
+    setting("perf_rb_pages", Initial::Int(0), "", |_, v| int(v, 0, u64::MAX).map(drop)),
+    setting(
+        "str_trunc_trailer",
+        Initial::Text(".."),
+        "What is printed behind a string that was cut.",
+        |s, v| {
+            s.run.str_trunc_trailer = match v {
+                Given::Int(n) => n.to_string(),
+                Given::Text(t) => (*t).to_owned(),
+            };
+            Ok(())
+        },
+    ),
+    setting(
+        "missing_probes",
+        Initial::Text("error"),
+        "What to do about attach points that are not there.",
+        |s, v| {
+            s.run.missing_probes = match text(v) {
+                "error" => MissingProbes::Error,
+                "warn" => MissingProbes::Warn,
+                "ignore" => MissingProbes::Ignore,
+                _ => return Err("error, warn or ignore".into()),
+            };
+            Ok(())
+        },
+    ),
+    setting(
+        "stack_mode",
+        Initial::Text("bpftrace"),
+        "How stacks print that do not say.",
+        |s, v| {
+            s.stack_mode = match text(v) {
+                "bpftrace" => StackMode::Bpftrace,
+                "perf" => StackMode::Perf,
+                "raw" => StackMode::Raw,
+                "build_id" => StackMode::BuildId,
+                _ => return Err("bpftrace, perf, raw or build_id".into()),
+            };
+            Ok(())
+        },
+    ),
+    setting("cache_user_symbols", Initial::Text("PER_PID"), "", |_, v| match text(v) {
         "PER_PID" | "PER_PROGRAM" | "NONE" => Ok(()),
         _ => Err("PER_PID, PER_PROGRAM or NONE".into()),
     }),
-    ("cpp_demangle", |s, v| boolean(v).map(|b| s.run.cpp_demangle = b)),
-    ("lazy_symbolication", |_, v| boolean(v).map(drop)),
-    ("dummy_ts_map", |s, v| {
-        s.clock_map = Some(text(v).trim_start_matches('@').to_owned());
-        Ok(())
-    }),
-    ("use_blazesym", |_, v| boolean(v).map(drop)),
-    ("show_debug_info", |s, v| boolean(v).map(|b| s.run.show_debug_info = b)),
-    ("log_size", |_, v| int(v, 0, u64::MAX).map(drop)),
-    ("max_bpf_progs", |_, v| int(v, 0, u64::MAX).map(drop)),
-    ("on_stack_limit", |_, v| int(v, 0, u64::MAX).map(drop)),
-    ("perf_rb_pages", |_, v| int(v, 0, u64::MAX).map(drop)),
-    ("unstable_import", |_, v| unstable(v)),
-    ("unstable_import_statement", |_, v| unstable(v)),
-    ("unstable_map_decl", |_, v| unstable(v)),
-    ("unstable_macro", |_, v| unstable(v)),
-    ("unstable_tseries", |_, v| unstable(v)),
-    ("unstable_typeinfo", |_, v| unstable(v)),
-    ("unstable_addr", |_, v| unstable(v)),
-    ("unstable_dw_ustack", |_, v| unstable(v)),
+    setting(
+        "license",
+        Initial::Text("GPL"),
+        "The licence that the kernel is told; it lets only programs with one of these trace.",
+        |s, v| {
+            if !LICENSES.contains(&text(v)) {
+                return Err(format!("one of {}", LICENSES.join(", ")));
+            }
+            s.run.license = text(v).to_owned();
+            Ok(())
+        },
+    ),
+    unstable_part("unstable_import"),
+    unstable_part("unstable_import_statement"),
+    unstable_part("unstable_map_decl"),
+    unstable_part("unstable_macro"),
+    unstable_part("unstable_tseries"),
+    unstable_part("unstable_typeinfo"),
+    unstable_part("unstable_addr"),
+    unstable_part("unstable_dw_ustack"),
+    Setting {
+        name: "dummy_ts_map",
+        default: None,
+        about: "A scalar map that `nsecs(sw_tai)` and `tseries()` read the time from, in tests of scripts.",
+        set: |s, v| {
+            s.clock_map = Some(text(v).trim_start_matches('@').to_owned());
+            Ok(())
+        },
+    },
 ];
 
 /// Licences that the kernel takes for compatible with the GPL (include/linux/license.h).
@@ -199,13 +298,13 @@ pub fn read(
     let mut settings = Settings::default();
     for entry in entries {
         let name = canonical(&entry.name.name);
-        let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else {
+        let Some(setting) = find(&name) else {
             let error = Diagnostic::error(
                 "unknown-setting",
                 entry.name.span,
                 format!("there is no setting `{}`", entry.name.name),
             );
-            errors.push(super::did_you_mean(error, &name, TABLE.iter().map(|(n, _)| *n)));
+            errors.push(super::did_you_mean(error, &name, TABLE.iter().map(|s| s.name)));
             continue;
         };
         let given = match &entry.value {
@@ -213,7 +312,7 @@ pub fn read(
             ConfigValue::Str(t) | ConfigValue::Word(t) => Given::Text(t),
         };
         settings.show(&name, &given);
-        if let Err(expected) = set(&mut settings, &given) {
+        if let Err(expected) = (setting.set)(&mut settings, &given) {
             errors.push(
                 Diagnostic::error(
                     "bad-setting",
@@ -226,9 +325,9 @@ pub fn read(
     }
     for (variable, value) in env {
         let Some(name) = env_name(variable) else { continue };
-        let Some((_, set)) = TABLE.iter().find(|(n, _)| *n == name) else { continue };
+        let Some(setting) = find(&name) else { continue };
         settings.show(&name, &Given::Text(value));
-        if let Err(expected) = set(&mut settings, &Given::Text(value)) {
+        if let Err(expected) = (setting.set)(&mut settings, &Given::Text(value)) {
             let message =
                 format!("environment variable {variable}: expected {expected}, found `{value}`");
             let mut error = Diagnostic::error("bad-setting", Default::default(), message)
@@ -239,6 +338,10 @@ pub fn read(
         }
     }
     settings
+}
+
+fn find(name: &str) -> Option<&'static Setting> {
+    TABLE.iter().find(|setting| setting.name == name)
 }
 
 /// The lower-case name without the prefix of environment variables.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use rbtrace_probes_ebpf::kinds::Context;
 use rbtrace_probes_ebpf::names::Names;
 use rbtrace_probes_ebpf::profile::Arch;
 
@@ -13,41 +12,30 @@ use crate::resolve::did_you_mean;
 
 use super::super::access::unended;
 use super::super::convert::{cast, constant};
+use super::super::place::Place;
 use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
-const fn one(
-    name: &'static str,
-    usage: &'static str,
-    make: fn(&mut Checker<'_>, &CallSite<'_>) -> Typed,
-) -> Function {
-    Function { name, min: 1, max: 1, usage, make }
-}
-
 pub(super) const TABLE: &[Function] = &[
-    one("kptr", "kptr(pointer)", |cx, call| in_space(cx, call, Space::Kernel)),
-    one("uptr", "uptr(pointer)", |cx, call| in_space(cx, call, Space::User)),
-    one("ksym", "ksym(address)", |cx, call| address(cx, call, Type::KSym)),
-    one("usym", "usym(address)", |cx, call| address(cx, call, Type::USym)),
-    one("kaddr", "kaddr(\"symbol\")", kaddr),
-    one("reg", "reg(\"register\")", register),
-    one("bswap", "bswap(number)", bswap),
-    one("macaddr", "macaddr(address)", macaddr),
-    one("pton", "pton(\"address\")", pton),
-    one("strerror", "strerror(errno)", |cx, call| text_of(cx, call, Names::Errors)),
-    one("signal_name", "signal_name(number)", |cx, call| text_of(cx, call, Names::Signals)),
-    one("syscall_name", "syscall_name(number)", |cx, call| {
+    Function::one("kptr", "kptr(pointer)", |cx, call| in_space(cx, call, Space::Kernel)),
+    Function::one("uptr", "uptr(pointer)", |cx, call| in_space(cx, call, Space::User)),
+    Function::one("ksym", "ksym(address)", |cx, call| address(cx, call, Type::KSym)),
+    Function::one("usym", "usym(address)", |cx, call| address(cx, call, Type::USym)),
+    Function::one("kaddr", "kaddr(\"symbol\")", kaddr),
+    Function::one("reg", "reg(\"register\")", register).only(Place::WITH_REGISTERS),
+    Function::one("bswap", "bswap(number)", bswap),
+    Function::one("macaddr", "macaddr(address)", macaddr),
+    Function::one("pton", "pton(\"address\")", pton),
+    Function::one("strerror", "strerror(errno)", |cx, call| text_of(cx, call, Names::Errors)),
+    Function::one("signal_name", "signal_name(number)", |cx, call| {
+        text_of(cx, call, Names::Signals)
+    }),
+    Function::one("syscall_name", "syscall_name(number)", |cx, call| {
         text_of(cx, call, Names::Syscalls(cx.cx.profile.arch))
     }),
-    one("is_err", "is_err(pointer)", is_err),
-    Function { name: "ntop", min: 1, max: 2, usage: "ntop([family, ]address)", make: ntop },
-    Function {
-        name: "cgroup_path",
-        min: 1,
-        max: 2,
-        usage: "cgroup_path(id[, filter])",
-        make: cgroup_path,
-    },
+    Function::one("is_err", "is_err(pointer)", is_err),
+    Function::new("ntop", 1, 2, "ntop([family, ]address)", ntop),
+    Function::new("cgroup_path", 1, 2, "cgroup_path(id[, filter])", cgroup_path),
 ];
 
 fn first<'e>(call: &CallSite<'e>) -> Typed<&'e ast::Expr> {
@@ -196,14 +184,6 @@ fn register_offset(arch: Arch, name: &str) -> Option<u32> {
 fn register(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let arg = first(call)?;
     let name = checker.literal_text("reg", arg)?;
-    let spec = checker.at.spec();
-    if !matches!(spec.context, Context::Registers | Context::PerfEvent) {
-        return Err(checker.error(Diagnostic::error(
-            "builtin-not-here",
-            call.span,
-            format!("`{}` probes have no registers", spec.name),
-        )));
-    }
     match register_offset(checker.cx.profile.arch, &name) {
         Some(offset) => {
             let kind = ExprKind::Call(Box::new(Call::Register { offset }));

@@ -10,31 +10,13 @@ use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
 pub(super) const TABLE: &[Function] = &[
-    Function {
-        name: "clear",
-        min: 1,
-        max: 1,
-        usage: "clear(@map)",
-        make: |cx, call| on_whole_map(cx, call, Action::Clear),
-    },
-    Function {
-        name: "zero",
-        min: 1,
-        max: 1,
-        usage: "zero(@map)",
-        make: |cx, call| on_whole_map(cx, call, Action::Zero),
-    },
-    Function { name: "delete", min: 1, max: 2, usage: "delete(@map, key)", make: delete },
-    Function { name: "has_key", min: 2, max: 2, usage: "has_key(@map, key)", make: has_key },
-    Function { name: "find", min: 3, max: 3, usage: "find(@map, key, $variable)", make: find },
-    Function {
-        name: "len",
-        min: 1,
-        max: 1,
-        usage: "len(@map), len(stack), len(string)",
-        make: len,
-    },
-    Function { name: "is_scalar", min: 1, max: 1, usage: "is_scalar(@map)", make: is_scalar },
+    Function::one("clear", "clear(@map)", |cx, call| on_whole_map(cx, call, Action::Clear)),
+    Function::one("zero", "zero(@map)", |cx, call| on_whole_map(cx, call, Action::Zero)),
+    Function::new("delete", 1, 2, "delete(@map, key), delete(@map)", delete),
+    Function::new("has_key", 2, 2, "has_key(@map, key)", has_key),
+    Function::new("find", 3, 3, "find(@map, key, $variable)", find),
+    Function::one("len", "len(@map), len(stack), len(string)", len),
+    Function::one("is_scalar", "is_scalar(@map)", is_scalar),
 ];
 
 fn on_whole_map(

@@ -10,27 +10,126 @@ mod symbols;
 mod text;
 mod time;
 
+use rbtrace_probes_ebpf::helpers::Helper;
+
 use crate::ast;
 use crate::diag::Diagnostic;
 use crate::expand::stdlib;
+use crate::reference::{Docs, docs};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
+use super::place::Place;
 use super::{Checker, Typed, aggregate, builtins, comptime};
 
+/// What a call becomes.
+type Make = fn(&mut Checker<'_>, &CallSite<'_>) -> Typed;
+
 /// A function.
-pub(super) struct Function {
+#[derive(Clone, Copy)]
+pub(crate) struct Function {
     /// Its name.
     pub name: &'static str,
     /// Fewest arguments.
-    pub min: usize,
+    min: usize,
     /// Most arguments.
-    pub max: usize,
-    /// How it is called.
+    max: usize,
+    /// The ways to call it, separated by `, `.
     pub usage: &'static str,
-    /// What a call becomes; the number of arguments has been checked.
-    pub make: fn(&mut Checker<'_>, &CallSite<'_>) -> Typed,
+    /// Where it can be called.
+    pub place: Place,
+    /// What it does that needs `--unsafe`; empty if nothing.
+    pub harm: &'static str,
+    /// What it needs of the kernel beyond what every script needs.
+    pub helper: Option<&'static Helper>,
+    /// What a call becomes; the number of arguments, the place and the kernel have been checked.
+    make: Make,
 }
+
+impl Function {
+    /// A function that takes `min` to `max` arguments.
+    pub(in crate::check) const fn new(
+        name: &'static str,
+        min: usize,
+        max: usize,
+        usage: &'static str,
+        make: Make,
+    ) -> Function {
+        let (place, harm, helper) = (Place::ANYWHERE, "", None);
+        Function { name, min, max, usage, place, harm, helper, make }
+    }
+
+    /// The same, of one argument.
+    pub(in crate::check) const fn one(
+        name: &'static str,
+        usage: &'static str,
+        make: Make,
+    ) -> Function {
+        Function::new(name, 1, 1, usage, make)
+    }
+
+    /// Only for probes of some kinds.
+    const fn only(self, place: Place) -> Function {
+        Function { place, ..self }
+    }
+
+    /// Only with `--unsafe`; `harm` says what it does.
+    const fn unsafe_for(self, harm: &'static str) -> Function {
+        Function { harm, ..self }
+    }
+
+    /// Only on kernels that have this.
+    const fn needing(self, helper: &'static Helper) -> Function {
+        Function { helper: Some(helper), ..self }
+    }
+}
+
+/// Functions of one kind, and what the reference says of them: a section `## NAME` for each.
+pub(crate) struct Family {
+    /// Heading in the reference.
+    pub title: &'static str,
+    /// The functions.
+    pub table: &'static [Function],
+    /// The text, in the file beside the table's.
+    pub docs: Docs,
+}
+
+/// Every function, in the order of the reference.
+pub(crate) const FAMILIES: &[Family] = &[
+    Family {
+        title: "Output and actions",
+        table: output::TABLE,
+        docs: docs!("src/check/functions", "output.md"),
+    },
+    Family {
+        title: "Strings and bytes",
+        table: text::TABLE,
+        docs: docs!("src/check/functions", "text.md"),
+    },
+    Family {
+        title: "Numbers and addresses",
+        table: convert::TABLE,
+        docs: docs!("src/check/functions", "convert.md"),
+    },
+    Family {
+        title: "Time and ids",
+        table: time::TABLE,
+        docs: docs!("src/check/functions", "time.md"),
+    },
+    Family { title: "Stacks", table: stack::TABLE, docs: docs!("src/check/functions", "stack.md") },
+    Family {
+        title: "Symbols, cgroups and sockets",
+        table: symbols::TABLE,
+        docs: docs!("src/check/functions", "symbols.md"),
+    },
+    Family { title: "Maps", table: maps::TABLE, docs: docs!("src/check/functions", "maps.md") },
+    Family {
+        title: "Processes",
+        table: process::TABLE,
+        docs: docs!("src/check/functions", "process.md"),
+    },
+    Family { title: "Types", table: comptime::TABLE, docs: comptime::DOCS },
+];
 
 /// A call.
 pub(super) struct CallSite<'e> {
@@ -45,28 +144,20 @@ pub(super) struct CallSite<'e> {
 /// Most arguments of a function that takes a format.
 const MOST_ARGS: usize = 128;
 
-const TABLES: &[&[Function]] = &[
-    comptime::TABLE,
-    convert::TABLE,
-    maps::TABLE,
-    output::TABLE,
-    process::TABLE,
-    stack::TABLE,
-    symbols::TABLE,
-    text::TABLE,
-    time::TABLE,
-];
-
 /// Functions of bpftrace that are not built yet.
 const UNSUPPORTED: &[&str] =
     &["kfunc_allowed", "kfunc_exist", "memcmp", "skboutput", "skb_output", "unwatch", "watchpoint"];
 
+fn all() -> impl Iterator<Item = &'static Function> {
+    FAMILIES.iter().flat_map(|family| family.table)
+}
+
 fn find(name: &str) -> Option<&'static Function> {
-    TABLES.iter().flat_map(|table| table.iter()).find(|f| f.name == name)
+    all().find(|f| f.name == name)
 }
 
 /// Whether there is a function of this name.
-pub(super) fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     find(name).is_some() || aggregate::is_aggregate(name)
 }
 
@@ -78,8 +169,7 @@ pub(super) fn call(
     span: Span,
 ) -> Typed {
     if let Some(function) = find(&name.name) {
-        checker.argument_count(name, args, function.min, function.max, function.usage, span)?;
-        return (function.make)(checker, &CallSite { name, args, span });
+        return checker.call_of(function, &CallSite { name, args, span });
     }
     if aggregate::is_aggregate(&name.name) {
         return Err(checker.error(
@@ -108,13 +198,31 @@ pub(super) fn call(
         name.span,
         format!("there is no function `{}`", name.name),
     );
-    let names = TABLES.iter().flat_map(|table| table.iter().map(|f| f.name));
-    let known = names.chain(aggregate::names()).chain(stdlib::names());
+    let known = all().map(|f| f.name).chain(aggregate::names()).chain(stdlib::names());
     let error = did_you_mean(error, &name.name, known);
     Err(checker.error(error))
 }
 
 impl Checker<'_> {
+    /// A call of a function, once all that its row asks for holds.
+    fn call_of(&mut self, function: &Function, call: &CallSite<'_>) -> Typed {
+        let Function { name, min, max, usage, .. } = *function;
+        self.argument_count(call.name, call.args, min, max, usage, call.span)?;
+        self.needs_place(&function.place, name, call.span)?;
+        if let Some(helper) = function.helper {
+            self.needs(helper, &format!("{name}()"), call.span)?;
+        }
+        let value = (function.make)(self, call)?;
+        if !function.harm.is_empty() && !self.cx.options.allow_unsafe {
+            return Err(self.error(Diagnostic::error(
+                "unsafe-needed",
+                call.name.span,
+                format!("{name}() {} and needs --unsafe", function.harm),
+            )));
+        }
+        Ok(value)
+    }
+
     /// Checks the number of arguments.
     pub fn argument_count(
         &mut self,

@@ -1,6 +1,6 @@
 //! What prints, and what else asks something of user space: `printf`, `print`, `exit`, `system`.
 
-use rbtrace_probes_ebpf::format::{self, ArgClass, FormatError, Piece};
+use rbtrace_probes_ebpf::format::{self, ArgClass, Conversion, FormatError, Piece};
 
 use crate::ast::{self, ExprKind as Ast};
 use crate::diag::Diagnostic;
@@ -12,57 +12,28 @@ use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function, MOST_ARGS};
 
 pub(super) const TABLE: &[Function] = &[
-    Function {
-        name: "printf",
-        min: 1,
-        max: MOST_ARGS,
-        usage: "printf(format, ...)",
-        make: |cx, call| cx.formatted(call, |format, args| Action::Printf { format, args }),
-    },
-    Function {
-        name: "errorf",
-        min: 1,
-        max: MOST_ARGS,
-        usage: "errorf(format, ...)",
-        make: |cx, call| {
-            cx.formatted(call, |format, args| Action::Errorf { format, args, warning: false })
-        },
-    },
-    Function {
-        name: "warnf",
-        min: 1,
-        max: MOST_ARGS,
-        usage: "warnf(format, ...)",
-        make: |cx, call| {
-            cx.formatted(call, |format, args| Action::Errorf { format, args, warning: true })
-        },
-    },
-    Function {
-        name: "cat",
-        min: 1,
-        max: MOST_ARGS,
-        usage: "cat(path_format, ...)",
-        make: |cx, call| cx.formatted(call, |format, args| Action::Cat { format, args }),
-    },
-    Function {
-        name: "system",
-        min: 1,
-        max: MOST_ARGS,
-        usage: "system(command_format, ...)",
-        make: system,
-    },
-    Function { name: "debugf", min: 1, max: MOST_ARGS, usage: "debugf(format, ...)", make: debugf },
-    Function { name: "fail", min: 1, max: MOST_ARGS, usage: "fail(format, ...)", make: fail },
-    Function {
-        name: "print",
-        min: 1,
-        max: 3,
-        usage: "print(value), print(@map[, top[, div]])",
-        make: print,
-    },
-    Function { name: "exit", min: 0, max: 1, usage: "exit([status])", make: exit },
-    Function { name: "join", min: 1, max: 2, usage: "join(strings[, separator])", make: join },
-    Function { name: "assert", min: 2, max: 2, usage: "assert(condition, message)", make: assert },
+    Function::new("printf", 1, MOST_ARGS, "printf(format, ...)", |cx, call| {
+        cx.formatted(call, |format, args| Action::Printf { format, args })
+    }),
+    Function::new("errorf", 1, MOST_ARGS, "errorf(format, ...)", |cx, call| {
+        cx.formatted(call, |format, args| Action::Errorf { format, args, warning: false })
+    }),
+    Function::new("warnf", 1, MOST_ARGS, "warnf(format, ...)", |cx, call| {
+        cx.formatted(call, |format, args| Action::Errorf { format, args, warning: true })
+    }),
+    Function::new("cat", 1, MOST_ARGS, "cat(path_format, ...)", |cx, call| {
+        cx.formatted(call, |format, args| Action::Cat { format, args })
+    }),
+    Function::new("system", 1, MOST_ARGS, "system(command_format, ...)", |cx, call| {
+        cx.formatted(call, |format, args| Action::System { format, args })
+    })
+    .unsafe_for("runs commands on this machine"),
+    Function::new("debugf", 1, MOST_ARGS, "debugf(format, ...)", debugf),
+    Function::new("fail", 1, MOST_ARGS, "fail(format, ...)", fail),
+    Function::new("print", 1, 3, "print(value), print(@map[, top[, div]])", print),
+    Function::new("exit", 0, 1, "exit([status])", exit),
+    Function::new("join", 1, 2, "join(strings[, separator])", join),
+    Function::new("assert", 2, 2, "assert(condition, message)", assert),
 ];
 
 impl Checker<'_> {
@@ -129,12 +100,18 @@ impl Checker<'_> {
             FormatError::Unsupported(letters) => {
                 let letters = letters.trim_start_matches('%');
                 Diagnostic::error("bad-format", place, format!("there is no conversion %{letters}"))
-                    .note("the conversions are %d %i %u %o %x %X %c %p %s %r %rx %rh %gr")
+                    .note(format!("the conversions are {}", conversions()))
             }
             other => Diagnostic::error("bad-format", place, other.to_string()),
         };
         Err(self.error(diagnostic))
     }
+}
+
+/// Every conversion.
+fn conversions() -> String {
+    let all = Conversion::ALL.map(|(letters, _)| format!("%{letters}"));
+    all.join(" ")
 }
 
 fn mismatched_counts(conversions: usize, values: usize) -> String {
@@ -155,11 +132,6 @@ fn class(ty: &Type) -> ArgClass {
         Type::Void => ArgClass::Nothing,
         _ => ArgClass::Other,
     }
-}
-
-fn system(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
-    checker.needs_unsafe(call, "runs commands on this machine")?;
-    checker.formatted(call, |format, args| Action::System { format, args })
 }
 
 /// Most arguments of `bpf_trace_printk` beside the format.

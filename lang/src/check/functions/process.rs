@@ -1,8 +1,6 @@
-//! Functions that act on processes: all of them need `--unsafe`, which is looked at before
-//! anything is attached.
+//! Functions that act on processes: all of them need `--unsafe`.
 
 use rbtrace_probes_ebpf::helpers::{self, Helper};
-use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::names;
 
 use crate::ast::{self, BinaryOp, ExprKind as Ast};
@@ -11,32 +9,29 @@ use crate::hir::{Action, Call, Expr, ExprKind, Space, Stmt, StmtKind, Type};
 use crate::resolve::did_you_mean;
 
 use super::super::convert::{cast, constant};
+use super::super::place::Place;
 use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
 pub(super) const TABLE: &[Function] = &[
-    Function {
-        name: "signal",
-        min: 1,
-        max: 1,
-        usage: "signal(\"KILL\"), signal(number)",
-        make: |cx, call| signal(cx, call, &helpers::SEND_SIGNAL),
-    },
-    Function {
-        name: "signal_thread",
-        min: 1,
-        max: 1,
-        usage: "signal_thread(\"KILL\"), signal_thread(number)",
-        make: |cx, call| signal(cx, call, &helpers::SEND_SIGNAL_THREAD),
-    },
-    Function { name: "override", min: 1, max: 1, usage: "override(result)", make: override_return },
-    Function {
-        name: "write_user",
-        min: 3,
-        max: 3,
-        usage: "write_user(pointer, source, length)",
-        make: write_user,
-    },
+    Function::one("signal", "signal(\"KILL\"), signal(number)", |cx, call| {
+        signal(cx, call, &helpers::SEND_SIGNAL)
+    })
+    .only(Place::WITH_SIGNALLED)
+    .unsafe_for("sends signals to processes")
+    .needing(&helpers::SEND_SIGNAL),
+    Function::one("signal_thread", "signal_thread(\"KILL\"), signal_thread(number)", |cx, call| {
+        signal(cx, call, &helpers::SEND_SIGNAL_THREAD)
+    })
+    .only(Place::WITH_SIGNALLED)
+    .unsafe_for("sends signals to processes")
+    .needing(&helpers::SEND_SIGNAL_THREAD),
+    Function::one("override", "override(result)", override_return)
+        .only(Place::BEFORE_KERNEL_FUNCTIONS)
+        .unsafe_for("keeps kernel functions from running"),
+    Function::new("write_user", 3, 3, "write_user(pointer, source, length)", write_user)
+        .only(Place::IN_TASK)
+        .unsafe_for("changes the memory of processes"),
 ];
 
 /// Largest number of a signal.
@@ -44,33 +39,9 @@ const LAST_SIGNAL: u64 = 64;
 /// Most bytes that `write_user` writes.
 const MOST_WRITTEN: u64 = 1 << 16;
 
-impl Checker<'_> {
-    /// An error unless the user allowed what is unsafe.
-    pub fn needs_unsafe(&mut self, call: &CallSite<'_>, does: &str) -> Typed<()> {
-        if self.cx.options.allow_unsafe {
-            return Ok(());
-        }
-        Err(self.error(Diagnostic::error(
-            "unsafe-needed",
-            call.name.span,
-            format!("{}() {does} and needs --unsafe", call.name.name),
-        )))
-    }
-}
-
 fn signal(checker: &mut Checker<'_>, call: &CallSite<'_>, helper: &'static Helper) -> Typed {
     let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
     let function = call.name.name.clone();
-    let spec = checker.at.spec();
-    if !spec.has_task
-        || matches!(spec.kind, ProbeKind::Begin | ProbeKind::End | ProbeKind::Interval)
-    {
-        return Err(checker.error(Diagnostic::error(
-            "builtin-not-here",
-            call.span,
-            format!("`{}` probes have no process to send a signal to", spec.name),
-        )));
-    }
     let number = match &arg.kind {
         Ast::Str(name) => constant(signal_number(checker, arg, name)?, Type::U32, arg.span),
         _ if super::super::fold::int_literal(arg).is_some() => {
@@ -88,8 +59,6 @@ fn signal(checker: &mut Checker<'_>, call: &CallSite<'_>, helper: &'static Helpe
             cast(n, &Type::U32)
         }
     };
-    checker.needs_unsafe(call, "sends signals to processes")?;
-    checker.needs(helper, &function, call.span)?;
     let call_helper = Call::Helper { helper, context: false, args: vec![number] };
     let sent = Value::new(ExprKind::Call(Box::new(call_helper)), Type::I64, call.span);
     let status = checker.at.temporary(Type::I64);
@@ -125,15 +94,6 @@ fn signal_number(checker: &mut Checker<'_>, arg: &ast::Expr, name: &[u8]) -> Typ
 
 fn override_return(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
-    let spec = checker.at.spec();
-    if spec.kind != ProbeKind::Kprobe {
-        return Err(checker.error(Diagnostic::error(
-            "builtin-not-here",
-            call.span,
-            format!("override() works in kprobes, not in `{}` probes", spec.name),
-        )));
-    }
-    checker.needs_unsafe(call, "keeps kernel functions from running")?;
     let result = checker.uint64(arg, "override")?;
     let helper = &helpers::OVERRIDE_RETURN;
     let kind = ExprKind::Call(Box::new(Call::Helper { helper, context: true, args: vec![result] }));
@@ -143,7 +103,6 @@ fn override_return(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 
 fn write_user(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let [to, from, len] = call.args else { return Err(Stop::Reported) };
-    checker.needs_unsafe(call, "changes the memory of processes")?;
     let to = checker.value(to)?;
     let to = match &to.expr.ty {
         Type::Int(_) | Type::Ptr { .. } => cast(to.expr, &Type::U64),
@@ -158,7 +117,7 @@ fn write_user(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
             u64::from(super::super::types::size_of(ty, &checker.program))
         }
         _ => {
-            let expected = "a value in memory, or the address of a variable";
+            let expected = "a string, an array, a tuple or a struct";
             return Err(checker.wrong_argument("write_user", &from, expected));
         }
     };

@@ -8,24 +8,19 @@ use crate::hir::{Call, ExprKind, StackType, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
+use super::super::place::Place;
 use super::super::{Checker, Typed, Value};
 use super::Function;
 
 pub(super) const TABLE: &[Function] = &[
-    Function {
-        name: "kstack",
-        min: 0,
-        max: 2,
-        usage: "kstack([mode, ][frames])",
-        make: |cx, call| cx.stack(true, call.args, call.span),
-    },
-    Function {
-        name: "ustack",
-        min: 0,
-        max: 2,
-        usage: "ustack([mode, ][frames])",
-        make: |cx, call| cx.stack(false, call.args, call.span),
-    },
+    Function::new("kstack", 0, 2, "kstack([mode, ][frames])", |cx, call| {
+        cx.stack(true, call.args, call.span)
+    })
+    .only(Place::IN_TASK),
+    Function::new("ustack", 0, 2, "ustack([mode, ][frames])", |cx, call| {
+        cx.stack(false, call.args, call.span)
+    })
+    .only(Place::IN_TASK),
 ];
 
 /// Frames of a stack that does not say.
@@ -44,14 +39,6 @@ impl Checker<'_> {
     /// `kstack` or `ustack`, with or without arguments.
     pub fn stack(&mut self, kernel: bool, args: &[ast::Expr], span: Span) -> Typed {
         let name = if kernel { "kstack" } else { "ustack" };
-        if !self.at.spec().has_task {
-            let kind = self.at.spec().name;
-            return Err(self.error(Diagnostic::error(
-                "builtin-not-here",
-                span,
-                format!("`{kind}` probes have no {name}"),
-            )));
-        }
         let mut mode = self.settings.stack_mode;
         let mut limit = DEFAULT_FRAMES;
         let mut rest = args;

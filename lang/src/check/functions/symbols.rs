@@ -9,27 +9,18 @@ use crate::diag::Diagnostic;
 use crate::hir::{Builtin, Call, Expr, ExprKind, Int, Space, Type};
 
 use super::super::convert::{cast, constant};
+use super::super::place::Place;
 use super::super::{Checker, Stop, Typed, Value};
 use super::process::helper_call;
 use super::{CallSite, Function};
 
 pub(super) const TABLE: &[Function] = &[
-    Function {
-        name: "percpu_kaddr",
-        min: 1,
-        max: 2,
-        usage: "percpu_kaddr(\"symbol\"[, cpu])",
-        make: percpu_kaddr,
-    },
-    Function { name: "uaddr", min: 1, max: 1, usage: "uaddr(\"symbol\")", make: uaddr },
-    Function { name: "cgroupid", min: 1, max: 1, usage: "cgroupid(\"path\")", make: cgroup_id },
-    Function {
-        name: "socket_cookie",
-        min: 1,
-        max: 1,
-        usage: "socket_cookie(socket)",
-        make: socket_cookie,
-    },
+    Function::new("percpu_kaddr", 1, 2, "percpu_kaddr(\"symbol\"[, cpu])", percpu_kaddr),
+    Function::one("uaddr", "uaddr(\"symbol\")", uaddr).only(Place::IN_PROGRAMS),
+    Function::one("cgroupid", "cgroupid(\"path\")", cgroup_id),
+    Function::one("socket_cookie", "socket_cookie(socket)", socket_cookie)
+        .only(Place::ON_TRAMPOLINES)
+        .needing(&helpers::GET_SOCKET_COOKIE),
 ];
 
 /// Where the kernel keeps what is to be added to the address of a variable for each CPU.
@@ -72,16 +63,7 @@ fn uaddr(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
     let name = checker.literal_text("uaddr", arg)?;
     let places: Vec<(u32, UserFunction)> = checker.user_places();
-    let Some((_, first)) = places.first() else {
-        return Err(checker.error(Diagnostic::error(
-            "builtin-not-here",
-            call.span,
-            format!(
-                "`{}` probes are in no program whose variables could be found",
-                checker.at.spec().name
-            ),
-        )));
-    };
+    let Some((_, first)) = places.first() else { return Err(Stop::Reported) };
     let binary = first.binary.clone();
     if places.len() > MOST_PLACES || places.iter().any(|(_, p)| p.binary != binary) {
         return Err(checker.unsupported(call.span, "uaddr() in probes of several files"));
@@ -185,6 +167,5 @@ fn socket_cookie(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         let expected = "a pointer to a struct sock";
         return Err(checker.wrong_argument("socket_cookie", &value.expr, expected));
     };
-    checker.needs(&helpers::GET_SOCKET_COOKIE, "socket_cookie()", call.span)?;
     Ok(helper_call(&helpers::GET_SOCKET_COOKIE, vec![value.expr], call))
 }

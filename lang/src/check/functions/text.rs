@@ -11,32 +11,14 @@ use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
 pub(super) const TABLE: &[Function] = &[
-    Function { name: "str", min: 1, max: 2, usage: "str(pointer[, length])", make: str_call },
-    Function { name: "buf", min: 1, max: 2, usage: "buf(pointer, length)", make: buf },
-    Function { name: "strlen", min: 1, max: 1, usage: "strlen(string)", make: string_length },
-    Function {
-        name: "strncmp",
-        min: 3,
-        max: 3,
-        usage: "strncmp(string, string, length)",
-        make: strncmp,
-    },
-    Function { name: "strcap", min: 1, max: 1, usage: "strcap(string)", make: strcap },
-    Function { name: "strstr", min: 2, max: 2, usage: "strstr(string, part)", make: strstr },
-    Function {
-        name: "str_concat",
-        min: 2,
-        max: 2,
-        usage: "str_concat(string, string)",
-        make: str_concat,
-    },
-    Function {
-        name: "strcontains",
-        min: 2,
-        max: 2,
-        usage: "strcontains(string, part)",
-        make: strcontains,
-    },
+    Function::new("str", 1, 2, "str(pointer[, length])", str_call),
+    Function::new("buf", 1, 2, "buf(pointer, length), buf(array[, length])", buf),
+    Function::one("strlen", "strlen(string)", string_length),
+    Function::new("strncmp", 3, 3, "strncmp(string, string, length)", strncmp),
+    Function::one("strcap", "strcap(string)", strcap),
+    Function::new("strstr", 2, 2, "strstr(string, part)", strstr),
+    Function::new("str_concat", 2, 2, "str_concat(string, string)", str_concat),
+    Function::new("strcontains", 2, 2, "strcontains(string, part)", strcontains),
 ];
 
 /// Bytes of a buffer's length, which count against `max_strlen`.

@@ -13,17 +13,11 @@ use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function};
 
 pub(super) const TABLE: &[Function] = &[
-    Function { name: "nsecs", min: 0, max: 1, usage: "nsecs([clock])", make: nsecs },
-    Function { name: "time", min: 0, max: 1, usage: "time([format])", make: time },
-    Function {
-        name: "strftime",
-        min: 2,
-        max: 2,
-        usage: "strftime(format, nanoseconds)",
-        make: strftime,
-    },
-    Function { name: "pid", min: 0, max: 1, usage: "pid([init])", make: id },
-    Function { name: "tid", min: 0, max: 1, usage: "tid([init])", make: id },
+    Function::new("nsecs", 0, 1, "nsecs([clock])", nsecs),
+    Function::new("time", 0, 1, "time([format])", time),
+    Function::new("strftime", 2, 2, "strftime(format, nanoseconds)", strftime),
+    Function::new("pid", 0, 1, "pid([init])", id),
+    Function::new("tid", 0, 1, "tid([init])", id),
 ];
 
 /// What `time()` prints by itself.

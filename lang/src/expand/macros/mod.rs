@@ -20,6 +20,7 @@ use crate::parse::MAX_DEPTH;
 use crate::span::{Sources, Span};
 
 use super::visit::{self, VisitMut};
+pub(super) use registry::signature;
 use registry::{Definition, Found, Registry, name_of, takes};
 
 /// Most nodes that calls of macros may add to a script.

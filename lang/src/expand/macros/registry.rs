@@ -21,8 +21,7 @@ pub(super) struct Definition {
 impl Definition {
     /// `name($x, @y, z)`
     pub fn signature(&self) -> String {
-        let params: Vec<String> = self.written.params.iter().map(shown).collect();
-        format!("{}({})", self.written.name.name, params.join(", "))
+        signature(&self.written)
     }
 
     fn accepts(&self, args: &[Expr]) -> bool {
@@ -43,6 +42,12 @@ pub(super) fn takes(param: &MacroParam, arg: &Expr) -> bool {
 pub(super) fn name_of(param: &MacroParam) -> &Ident {
     let (MacroParam::Var(name) | MacroParam::Map(name) | MacroParam::Expr(name)) = param;
     name
+}
+
+/// How a macro is called: `name($x, @y, z)`
+pub(in crate::expand) fn signature(written: &Macro) -> String {
+    let params: Vec<String> = written.params.iter().map(shown).collect();
+    format!("{}({})", written.name.name, params.join(", "))
 }
 
 fn shown(param: &MacroParam) -> String {

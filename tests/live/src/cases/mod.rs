@@ -3,6 +3,7 @@
 mod badinput;
 mod core;
 pub mod differential;
+mod docs;
 mod elf;
 mod functions;
 mod generated;
@@ -29,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         functions::TESTS,
         generated::TESTS,
         differential::TESTS,
+        docs::TESTS,
         uprobe::TESTS,
         tracepoint::TESTS,
         kprobe::TESTS,

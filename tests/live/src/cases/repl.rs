@@ -52,6 +52,7 @@ fn expressions(ctx: &Ctx) -> Result<()> {
     prompt.type_line("  printf(\"%s lines\\n\", \"several\");")?;
     prompt.ask("}", "several lines")?;
     prompt.ask(":help", ":detach")?;
+    prompt.ask(":help bswap", "bswap(number)")?;
     prompt.type_line(":quit")?;
     prompt.wait()?.success().map(drop)
 }
