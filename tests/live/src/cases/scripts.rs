@@ -98,6 +98,8 @@ fn seed_latency(ctx: &Ctx) -> Result<()> {
         rbtrace,
         exe: ctx.exe.clone(),
         programs: ctx.programs.clone(),
+        tools: ctx.tools.clone(),
+        kernel: ctx.kernel.clone(),
         dir: ctx.dir.clone(),
         ..*ctx
     };
