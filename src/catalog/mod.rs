@@ -28,7 +28,7 @@ use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
 
 pub use headers::Headers;
-use kernel::Function;
+use kernel::{Function, FunctionList};
 use types::dwarf::UserTypes;
 use types::kernel::KernelTypes;
 
@@ -41,7 +41,7 @@ pub struct Machine {
     program: Option<PathBuf>,
     traceable_functions: Option<PathBuf>,
     tracefs: OnceCell<Option<Tracefs>>,
-    traceable: OnceCell<Option<Vec<Function>>>,
+    traceable: OnceCell<Option<FunctionList>>,
     symbols: OnceCell<Option<KernelSymbols>>,
     kallsyms: OnceCell<Option<Vec<Function>>>,
     raw_tracepoints: OnceCell<Option<Vec<(String, String)>>>,
@@ -89,12 +89,12 @@ impl Machine {
     }
 
     /// The functions that the kernel itself calls traceable. `None`: it does not tell.
-    fn traceable(&self) -> Option<&[Function]> {
+    fn traceable(&self) -> Option<&FunctionList> {
         let read = || match &self.traceable_functions {
-            Some(path) => kernel::listed(path),
-            None => kernel::listed(&self.tracefs()?.root().join("available_filter_functions")),
+            Some(path) => FunctionList::read(path),
+            None => FunctionList::read(&self.tracefs()?.root().join("available_filter_functions")),
         };
-        self.traceable.get_or_init(read).as_deref()
+        self.traceable.get_or_init(read).as_ref()
     }
 
     fn symbols(&self) -> Option<&KernelSymbols> {
@@ -103,6 +103,18 @@ impl Machine {
 
     fn kallsyms(&self) -> Option<&[Function]> {
         self.kallsyms.get_or_init(|| self.symbols().map(kernel::of_symbols)).as_deref()
+    }
+
+    /// A function of the kernel by its name. What ftrace does not list can often be probed all the
+    /// same, and the kernel tells its symbols several times faster.
+    fn kernel_function(&self, module: Option<&str>, name: &str) -> Option<Vec<String>> {
+        let is_listed = || self.traceable().map(|list| list.has(module, name));
+        let is_there = match self.symbols().map(|all| kernel::is_symbol(all, module, name)) {
+            Some(false) if self.traceable_functions.is_some() => is_listed(),
+            Some(is_symbol) => Some(is_symbol),
+            None => is_listed(),
+        };
+        is_there.map(|is_there| is_there.then(|| name.to_owned()).into_iter().collect())
     }
 
     fn opened(&self, binary: &str) -> Option<Rc<Binary>> {
@@ -134,20 +146,18 @@ impl Machine {
 
 impl Catalog for Machine {
     fn kernel_functions(&self, module: Option<&str>, pattern: &str) -> Option<Vec<String>> {
-        let names = |functions: &[Function]| -> Vec<String> {
-            kernel::matching(functions, module, pattern).map(|f| f.name.clone()).collect()
-        };
-        let mut found = self.traceable().map(names);
-        // What ftrace does not list can often be probed all the same; a pattern has to be
-        // content with what is known to be safe.
-        let wanted = !glob::is_glob(pattern) && found.as_ref().is_none_or(Vec::is_empty);
-        if found.is_none() || wanted {
-            found = self.kallsyms().map(names).or(found);
+        if !glob::is_glob(pattern) {
+            return self.kernel_function(module, pattern);
         }
-        found.map(|mut names| {
-            names.dedup();
-            names
-        })
+        // A pattern has to be content with what is known to be safe.
+        let functions = match self.traceable() {
+            Some(list) => list.all(),
+            None => self.kallsyms()?,
+        };
+        let mut names: Vec<String> =
+            kernel::matching(functions, module, pattern).map(|f| f.name.clone()).collect();
+        names.dedup();
+        Some(names)
     }
 
     fn tracepoints(&self, category: &str, pattern: &str) -> Option<Vec<(String, String)>> {

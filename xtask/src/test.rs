@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
 
-use crate::setup::{self, kernel::Kernel};
+use crate::setup::{self, kernel::Kernel, packages};
 use crate::summary::{Outcome, Summary};
 use crate::vm::{image, qemu};
 use crate::workspace::{self, Programs};
@@ -17,7 +17,7 @@ use crate::workspace::{self, Programs};
 const GUEST_PATIENCE: u32 = 8;
 /// Values that the generated scripts print that guests run.
 const GUEST_VALUES: u64 = 1_500;
-const GUEST_LIMIT: Duration = Duration::from_secs(15 * 60);
+const GUEST_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Everything by default. Needs root, and Debian where something must be installed; the hermetic
 /// tests need neither.
@@ -99,16 +99,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args);
     let mut summary = Summary::default();
     // Packages and kernels arrive while the hermetic tests are built.
-    let kernels = plan.kernels.clone();
-    let (host, vms) = (plan.host, !kernels.is_empty());
-    let preparation = std::thread::spawn(move || -> Result<()> {
-        if vms {
-            setup::prepare(&kernels)?;
-        } else if host {
-            setup::prepare_host()?;
-        }
-        Ok(())
-    });
+    let (live, kernels) = (plan.is_live(), plan.kernels.clone());
+    let preparation =
+        std::thread::spawn(move || if live { setup::prepare(&kernels) } else { Ok(()) });
     if plan.hermetic
         && let Err(error) = run_hermetic(&mut summary)
     {
@@ -207,6 +200,7 @@ fn run_on_host(args: &Args, programs: &Programs, summary: &mut Summary) -> Resul
     }
     let mut command = Command::new(&programs.tests);
     command.arg("--rbtrace").arg(&programs.rbtrace).arg("--programs").arg(&programs.dynamic);
+    command.arg("--tools").arg(packages::tools());
     command.args(test_arguments(args, 1, false));
     let mut child = command.stdout(Stdio::piped()).spawn().context("running the live tests")?;
     for line in BufReader::new(child.stdout.take().context("the output of the live tests")?).lines()
@@ -256,8 +250,10 @@ impl GuestRun {
             .map(|argument| format!("'{argument}'"))
             .collect();
         let command = format!(
-            "rbtrace-live-tests --rbtrace /bin/rbtrace --programs {} --prepared {} {}",
+            "rbtrace-live-tests --rbtrace /bin/rbtrace --programs {} --tools {} --prepared {} \
+             --kernel {kernel} {}",
             image::GUEST_PROGRAMS,
+            image::GUEST_TOOLS,
             image::GUEST_PREPARED,
             arguments.join(" ")
         );

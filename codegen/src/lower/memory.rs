@@ -63,6 +63,8 @@ impl FnBuilder<'_, '_, '_> {
             ExprKind::Str(text) => self.put_text(text, &e.ty, to, tail),
             ExprKind::Builtin(Builtin::Comm) => {
                 self.at(e.span);
+                // Linux 6.0 and 6.1 write nothing behind the name.
+                self.prepare(to, COMM_BYTES, tail)?;
                 let address = self.address(to);
                 let size = self.iconst(i64::from(COMM_BYTES));
                 self.helper(helpers::GET_CURRENT_COMM, &[address, size]);

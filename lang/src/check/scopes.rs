@@ -2,9 +2,11 @@
 //! that later steps need no scopes. A second `$x` becomes `$x#2`.
 //!
 //! A variable lives from its first assignment, or its `let`, to the end of the block that this
-//! is in. A name that is visible cannot be declared again.
+//! is in. A name that is visible cannot be declared again. A variable that is read after the block
+//! that assigns it gets a `let` at the start of the probe's action: before bpftrace 0.22 all
+//! variables lived as long as the action, and scripts of that time rely on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ast::{Block, Expr, ExprKind, Ident, Probe, Stmt, StmtKind, Type, UnaryOp};
 use crate::diag::Diagnostic;
@@ -28,18 +30,43 @@ pub struct Variable {
 
 /// Renames the variables of a block, and returns them.
 pub fn rename(probe: &mut Probe, diagnostics: &mut Vec<Diagnostic>) -> Vec<Variable> {
-    let mut scopes = Scopes {
-        stack: vec![HashMap::new()],
-        variables: Vec::new(),
-        used: HashMap::new(),
-        asking: 0,
-        diagnostics,
-    };
-    if let Some(predicate) = &mut probe.predicate {
-        scopes.expr(predicate);
+    let mut renamed = probe.clone();
+    let mut found = Vec::new();
+    let names = Scopes::rename(&mut renamed, &mut found);
+    if names.outliving.is_empty() {
+        *probe = renamed;
+        diagnostics.extend(found);
+        return names.variables;
     }
-    scopes.block(&mut probe.body);
-    scopes.finish()
+    declare_first(names.outliving, probe, diagnostics);
+    Scopes::rename(probe, diagnostics).variables
+}
+
+/// Declares variables at the start of a probe's action, and warns of it.
+fn declare_first(outliving: Vec<Ident>, probe: &mut Probe, diagnostics: &mut Vec<Diagnostic>) {
+    let mut declarations = Vec::new();
+    for name in outliving {
+        diagnostics.push(
+            Diagnostic::warning(
+                "outliving-variable",
+                name.span,
+                format!("${} is used after the block that assigns it", written_name(&name.name)),
+            )
+            .note("it is kept to the end of the action, as bpftrace kept variables before 0.22")
+            .help(format!("declare it before that block: `let ${};`", written_name(&name.name))),
+        );
+        let span = name.span;
+        declarations.push(Stmt { kind: StmtKind::Let { name, ty: None, value: None }, span });
+    }
+    probe.body.stmts.splice(0..0, declarations);
+}
+
+/// The variables of a probe block.
+struct Names {
+    variables: Vec<Variable>,
+    /// Those that are read where they are not visible but could be, at the place where they are
+    /// read first.
+    outliving: Vec<Ident>,
 }
 
 struct Scopes<'a> {
@@ -48,12 +75,39 @@ struct Scopes<'a> {
     variables: Vec<Variable>,
     /// How many variables had a name so far.
     used: HashMap<String, u32>,
+    /// Names that an assignment declared.
+    implicit: HashSet<String>,
+    /// Names that `let` or a loop declared: those end with their blocks.
+    introduced: HashSet<String>,
+    outliving: Vec<Ident>,
+    /// The predicate has been gone over.
+    in_action: bool,
     /// Depth of `sizeof` and the like, which do not read.
     asking: u32,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Scopes<'_> {
+impl<'a> Scopes<'a> {
+    fn rename(probe: &mut Probe, diagnostics: &'a mut Vec<Diagnostic>) -> Names {
+        let mut scopes = Scopes {
+            stack: vec![HashMap::new()],
+            variables: Vec::new(),
+            used: HashMap::new(),
+            implicit: HashSet::new(),
+            introduced: HashSet::new(),
+            outliving: Vec::new(),
+            in_action: false,
+            asking: 0,
+            diagnostics,
+        };
+        if let Some(predicate) = &mut probe.predicate {
+            scopes.expr(predicate);
+        }
+        scopes.in_action = true;
+        scopes.block(&mut probe.body);
+        scopes.finish()
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.stack.iter().rev().find_map(|scope| scope.get(name)).copied()
     }
@@ -86,6 +140,7 @@ impl Scopes<'_> {
             .help("choose another name: an inner block cannot have a variable of the same name");
             self.diagnostics.push(error);
         }
+        self.introduced.insert(name.name.clone());
         let index = self.declare(&name.name, name.span, assigned);
         name.name = self.unique(index);
     }
@@ -107,21 +162,11 @@ impl Scopes<'_> {
                 *name = self.unique(index);
             }
             None => {
-                let error = Diagnostic::error(
-                    "undefined-variable",
-                    span,
-                    format!("there is no variable ${} here", written_name(name)),
-                );
-                let error = if self.used.contains_key(name) {
-                    error.note("a variable of that name belongs to another block and ends with it")
-                } else if written_name(name) != name {
-                    error.help("a macro reaches only variables of its own and those passed to it")
-                } else {
-                    let visible = self.stack.iter().flat_map(|s| s.keys());
-                    let visible: Vec<String> = visible.map(|k| format!("${k}")).collect();
-                    did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
-                };
-                self.diagnostics.push(error);
+                let known = self.outliving.iter().any(|other| other.name == *name);
+                if self.in_action && self.implicit.contains(name) && !known {
+                    self.outliving.push(Ident { name: name.clone(), span });
+                }
+                self.report_undefined(name, span);
                 // Reported once.
                 let index = self.declare(name, span, true);
                 if let Some(variable) = self.variables.get_mut(index) {
@@ -132,11 +177,32 @@ impl Scopes<'_> {
         }
     }
 
+    fn report_undefined(&mut self, name: &str, span: Span) {
+        let error = Diagnostic::error(
+            "undefined-variable",
+            span,
+            format!("there is no variable ${} here", written_name(name)),
+        );
+        let error = if self.implicit.contains(name) || self.introduced.contains(name) {
+            error.note("a variable of that name belongs to another block and ends with it")
+        } else if written_name(name) != name {
+            error.help("a macro reaches only variables of its own and those passed to it")
+        } else {
+            let visible = self.stack.iter().flat_map(|s| s.keys());
+            let visible: Vec<String> = visible.map(|k| format!("${k}")).collect();
+            did_you_mean(error, &format!("${name}"), visible.iter().map(String::as_str))
+        };
+        self.diagnostics.push(error);
+    }
+
     /// A plain assignment, which declares the variable if there is none.
     fn assign(&mut self, name: &mut String, span: Span) {
         let index = match self.find(name) {
             Some(index) => index,
-            None => self.declare(name, span, true),
+            None => {
+                self.implicit.insert(name.clone());
+                self.declare(name, span, true)
+            }
         };
         if let Some(variable) = self.variables.get_mut(index) {
             variable.assigned = true;
@@ -151,7 +217,7 @@ impl Scopes<'_> {
         self.stack.pop();
     }
 
-    fn finish(self) -> Vec<Variable> {
+    fn finish(self) -> Names {
         for variable in &self.variables {
             if !variable.assigned && !variable.reported {
                 self.diagnostics.push(Diagnostic::warning(
@@ -161,7 +227,9 @@ impl Scopes<'_> {
                 ));
             }
         }
-        self.variables
+        let Scopes { variables, mut outliving, introduced, .. } = self;
+        outliving.retain(|name| !introduced.contains(&name.name));
+        Names { variables, outliving }
     }
 }
 

@@ -163,11 +163,18 @@ impl Resolver<'_> {
     /// A block with its attach points; `None` if it has none left.
     fn block(&mut self, probe: ast::Probe, settings: &Settings) -> Option<Block> {
         let mut points = Vec::new();
+        let mut unmatched = Vec::new();
         let before = self.errors.len();
         for written in &probe.attach_points {
             let Some(point) = Point::new(written) else { continue };
-            self.attach_point(&point, settings, &mut points);
+            self.attach_point(&point, settings, &mut points, &mut unmatched);
         }
+        // One of several wildcards may match nothing; the block as a whole may not.
+        let bearable = match settings.run.missing_probes {
+            MissingProbes::Error if !points.is_empty() => MissingProbes::Warn,
+            missing_probes => missing_probes,
+        };
+        unmatched.into_iter().for_each(|error| self.missing(error, bearable));
         if let (Some(name), [only]) = (&probe.name, points.as_mut_slice()) {
             only.probe.name.clone_from(&name.name);
         }
@@ -184,7 +191,14 @@ impl Resolver<'_> {
         Some(Block { probe, points })
     }
 
-    fn attach_point(&mut self, point: &Point, settings: &Settings, into: &mut Vec<Attachment>) {
+    /// Adds what an attach point expands to; wildcards that match nothing go to `unmatched`.
+    fn attach_point(
+        &mut self,
+        point: &Point,
+        settings: &Settings,
+        into: &mut Vec<Attachment>,
+        unmatched: &mut Vec<Diagnostic>,
+    ) {
         let told = !point.kind_is_pattern() && settings.run.missing_probes != MissingProbes::Ignore;
         for kind in self.kinds(point) {
             let spelled = Point { kind: kind.spec().name.to_owned(), told, ..point.clone() };
@@ -197,16 +211,23 @@ impl Resolver<'_> {
                 // `k*:f`: the kinds that have no such thing do not count.
                 Err(_) if point.kind_is_pattern() => {}
                 Err(Failure::Malformed(error)) => self.errors.push(error),
-                Err(Failure::Missing(error)) => match settings.run.missing_probes {
-                    MissingProbes::Error => self.errors.push(error.help_or(
-                        "set `missing_probes` to `warn` in the config block to go on without it",
-                    )),
-                    MissingProbes::Warn => {
-                        self.warnings.push(Diagnostic { severity: Severity::Warning, ..error })
-                    }
-                    MissingProbes::Ignore => {}
-                },
+                Err(Failure::Missing(error)) if error.code == "no-match" => unmatched.push(error),
+                Err(Failure::Missing(error)) => self.missing(error, settings.run.missing_probes),
             }
+        }
+    }
+
+    /// Reports what the machine has not got as `missing_probes` says.
+    fn missing(&mut self, error: Diagnostic, missing_probes: MissingProbes) {
+        match missing_probes {
+            MissingProbes::Error => self.errors.push(error.help_or(
+                "to go on without it, set `missing_probes` to `warn` in the config block, \
+                 or BPFTRACE_MISSING_PROBES in the environment",
+            )),
+            MissingProbes::Warn => {
+                self.warnings.push(Diagnostic { severity: Severity::Warning, ..error });
+            }
+            MissingProbes::Ignore => {}
         }
     }
 

@@ -1,18 +1,21 @@
 //! Symbols of the kernel and its modules.
 
 use std::fs;
+use std::sync::OnceLock;
+
+use memchr::memmem;
 
 use crate::error::{Error, nearest};
 
 /// The kernel's list of its symbols.
 const KALLSYMS: &str = "/proc/kallsyms";
 
-/// Symbols of the running kernel, sorted by address.
+/// Symbols of the running kernel.
 #[derive(Debug, Default)]
 pub struct KernelSymbols {
     text: String,
-    /// Address, and where the name begins in `text`; names end at white space.
-    entries: Vec<(u64, u32)>,
+    /// Functions by address, and where their names begin in `text`; names end at white space.
+    entries: OnceLock<Vec<(u64, u32)>>,
 }
 
 /// A place in the kernel.
@@ -35,14 +38,21 @@ impl KernelSymbols {
 
     /// Takes a text in the form of /proc/kallsyms.
     fn parse(text: String) -> Self {
-        let mut entries = Vec::with_capacity(text.len() / 40);
+        Self { text, entries: OnceLock::new() }
+    }
+
+    fn entries(&self) -> &[(u64, u32)] {
+        self.entries.get_or_init(|| self.sorted())
+    }
+
+    fn sorted(&self) -> Vec<(u64, u32)> {
+        let mut entries = Vec::with_capacity(self.text.len() / 40);
         let mut start = 0usize;
-        for line in text.split_inclusive('\n') {
+        for line in self.text.split_inclusive('\n') {
             // `ffffffff81000000 T _text` and, for a module, `\t[name]`
             let mut parts = line.splitn(3, ' ');
             let address = parts.next().and_then(|a| u64::from_str_radix(a, 16).ok());
-            let kind = parts.next();
-            let is_code = matches!(kind, Some("t" | "T" | "w" | "W"));
+            let is_code = parts.next().is_some_and(is_function);
             if let (Some(address), true, Some(name)) = (address, is_code, parts.next())
                 && let Ok(at) = u32::try_from(start + line.len() - name.len())
             {
@@ -51,7 +61,7 @@ impl KernelSymbols {
             start += line.len();
         }
         entries.sort_unstable();
-        Self { text, entries }
+        entries
     }
 
     fn symbol(&self, entry: (u64, u32)) -> KernelSymbol<'_> {
@@ -65,17 +75,18 @@ impl KernelSymbols {
 
     /// Functions of the kernel and its modules, by address.
     pub fn iter(&self) -> impl Iterator<Item = KernelSymbol<'_>> {
-        self.entries.iter().map(|e| self.symbol(*e))
+        self.entries().iter().map(|e| self.symbol(*e))
     }
 
     /// The function that an address lies in.
     pub fn at(&self, address: u64) -> Option<KernelSymbol<'_>> {
-        let after = self.entries.partition_point(|(start, _)| *start <= address);
+        let entries = self.entries();
+        let after = entries.partition_point(|(start, _)| *start <= address);
         // Of several symbols at one address the first by name order of the file stands.
-        let (start, _) = *self.entries.get(after.checked_sub(1)?)?;
-        let first = self.entries.partition_point(|(s, _)| *s < start);
+        let (start, _) = *entries.get(after.checked_sub(1)?)?;
+        let first = entries.partition_point(|(s, _)| *s < start);
         // All addresses are 0 where the kernel hides them.
-        (start != 0).then(|| self.entries.get(first).map(|e| self.symbol(*e)))?
+        (start != 0).then(|| entries.get(first).map(|e| self.symbol(*e)))?
     }
 
     /// The function with this name.
@@ -83,13 +94,27 @@ impl KernelSymbols {
         self.iter().find(|s| s.name == name)
     }
 
+    /// The modules that have a function of this name; `None` is the kernel itself.
+    pub fn modules_with<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
+        let named = self.named(name).filter(|(_, kind, _)| is_function(kind));
+        named.map(|(.., rest)| rest.trim().strip_prefix('[').and_then(|m| m.strip_suffix(']')))
+    }
+
     /// Address of the function or variable with this name. Kernels without `CONFIG_KALLSYMS_ALL`
     /// tell of functions only.
     pub fn address(&self, name: &str) -> Option<u64> {
-        self.text.lines().find_map(|line| {
-            let mut parts = line.split_ascii_whitespace();
-            let address = parts.next()?;
-            (parts.nth(1) == Some(name)).then(|| u64::from_str_radix(address, 16).ok())?
+        self.named(name).find_map(|(address, ..)| u64::from_str_radix(address, 16).ok())
+    }
+
+    /// Address, kind and what follows the name, of each symbol of this name. The text is searched
+    /// as it is: it has some 100,000 lines.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str, &'a str)> {
+        memmem::find_iter(self.text.as_bytes(), name).filter_map(move |at| {
+            let start = self.text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+            let (address, kind) = self.text.get(start..at)?.strip_suffix(' ')?.split_once(' ')?;
+            let rest = self.text.get(at + name.len()..)?.split('\n').next()?;
+            let ends = rest.is_empty() || rest.starts_with('\t');
+            (ends && !kind.contains(' ')).then_some((address, kind, rest))
         })
     }
 
@@ -97,6 +122,11 @@ impl KernelSymbols {
     pub fn similar(&self, name: &str, count: usize) -> Vec<String> {
         nearest(name, self.iter().map(|s| s.name), count)
     }
+}
+
+/// Whether a symbol of this kind, as nm(1) writes it, is a function.
+fn is_function(kind: &str) -> bool {
+    matches!(kind, "t" | "T" | "w" | "W")
 }
 
 #[cfg(test)]
@@ -124,6 +154,11 @@ broken line
         assert_eq!(symbols.address("some_data"), Some(0xffffffff82000000));
         assert_eq!(symbols.address("veth_open"), Some(0xffffffffc0000000));
         assert_eq!(symbols.address("no_such_symbol"), None);
+        assert_eq!(symbols.address("read"), None);
+        let modules = |name| symbols.modules_with(name).collect::<Vec<_>>();
+        assert_eq!(modules("vfs_read"), [None]);
+        assert_eq!(modules("veth_open"), [Some("veth")]);
+        assert!(modules("some_data").is_empty() && modules("vfs_rea").is_empty());
         assert_eq!(symbols.similar("vfs_raed", 1), ["vfs_read"]);
     }
 }

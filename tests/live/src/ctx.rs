@@ -25,6 +25,10 @@ pub struct Ctx {
     pub programs: PathBuf,
     /// Generated scripts that were compiled in advance, if they are to be run.
     pub prepared: Option<PathBuf>,
+    /// Where bpftrace's own tools lie, a folder for each version.
+    pub tools: PathBuf,
+    /// The virtual machine's kernel, as `cargo xtask test` names it; None elsewhere.
+    pub kernel: Option<String>,
     /// An empty folder, removed after the test.
     pub dir: PathBuf,
     /// How many times slower than a plain machine this one may be; 1 and up.
@@ -47,12 +51,18 @@ impl Ctx {
         Run {
             ctx: self,
             args: Vec::new(),
+            env: Vec::new(),
             stdin: None,
             uid: None,
             hold: false,
             prompt: false,
             program: self.rbtrace.clone(),
         }
+    }
+
+    /// `rbtrace TOOL.bt`, a tool of the newest bpftrace.
+    pub fn tool(&self, name: &str) -> Run<'_> {
+        self.rbtrace().arg(self.tools.join(format!("sid/{name}.bt")))
     }
 
     /// `rbtrace -e SCRIPT`; `{exe}` in the script is the path of this program.
@@ -122,6 +132,7 @@ impl Workload {
 pub struct Run<'a> {
     ctx: &'a Ctx,
     pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(&'static str, &'static str)>,
     pub(crate) stdin: Option<Vec<u8>>,
     pub(crate) uid: Option<u32>,
     pub(crate) hold: bool,
@@ -139,6 +150,12 @@ impl Run<'_> {
     /// Adds arguments.
     pub fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(OsString::from));
+        self
+    }
+
+    /// Sets a variable of rbtrace's environment.
+    pub fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
         self
     }
 

@@ -34,11 +34,17 @@ pub enum Feature {
     Xdp,
     /// A program linked dynamically to the C library, with that library.
     LibcShared,
+    /// The tools that come with bpftrace.
+    Tools,
+    /// A shell with GNU readline, as Debian has it.
+    Bash,
+    /// A disk that nobody uses, of the virtual machines.
+    Disk,
 }
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 11] = [
+    pub const ALL: [Feature; 14] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -50,6 +56,9 @@ impl Feature {
         Feature::Fentry,
         Feature::Xdp,
         Feature::LibcShared,
+        Feature::Tools,
+        Feature::Bash,
+        Feature::Disk,
     ];
 
     /// The name in reports and on the command line.
@@ -66,6 +75,9 @@ impl Feature {
             Feature::Fentry => "fentry",
             Feature::Xdp => "xdp",
             Feature::LibcShared => "libc-shared",
+            Feature::Tools => "tools",
+            Feature::Bash => "bash",
+            Feature::Disk => "disk",
         }
     }
 
@@ -75,7 +87,7 @@ impl Feature {
     }
 
     /// Whether the machine has it. Must run in a process of its own: it may change namespaces.
-    fn probe(self, programs: &Path) -> Result<()> {
+    fn probe(self, options: &Options) -> Result<()> {
         match self {
             Feature::Root => root(),
             Feature::Btf => Ok(std::fs::metadata("/sys/kernel/btf/vmlinux").map(drop)?),
@@ -90,7 +102,10 @@ impl Feature {
             Feature::Uprobe => uprobe(),
             Feature::Fentry => fentry(),
             Feature::Xdp => xdp(),
-            Feature::LibcShared => libc_shared(programs),
+            Feature::LibcShared => libc_shared(&options.programs),
+            Feature::Tools => tools(&options.tools),
+            Feature::Bash => bash(),
+            Feature::Disk => disk(),
         }
     }
 }
@@ -103,9 +118,9 @@ impl fmt::Display for Feature {
 
 /// Probes everything, in this process, and prints a line for each feature: `name` where it is
 /// there, `name: reason` on standard error where it is not.
-pub fn probe_and_print(programs: &Path) {
+pub fn probe_and_print(options: &Options) {
     for feature in Feature::ALL {
-        match feature.probe(programs) {
+        match feature.probe(options) {
             Ok(()) => println!("{feature}"),
             Err(error) => eprintln!("no {feature}: {error:#}"),
         }
@@ -116,8 +131,7 @@ pub fn probe_and_print(programs: &Path) {
 pub fn probe_all(options: &Options, verbose: bool) -> Result<BTreeSet<Feature>> {
     let output = std::process::Command::new(&options.exe)
         .arg("probe-features")
-        .arg("--programs")
-        .arg(&options.programs)
+        .args(options.folders())
         .output()
         .context("probing features")?;
     ensure!(
@@ -131,6 +145,9 @@ pub fn probe_all(options: &Options, verbose: bool) -> Result<BTreeSet<Feature>> 
     let names = String::from_utf8_lossy(&output.stdout);
     Ok(names.lines().filter_map(Feature::from_name).collect())
 }
+
+/// The disk of [`Feature::Disk`].
+pub const DISK: &str = "vda";
 
 // enum bpf_prog_type, bpf_attach_type, bpf_map_type of linux/bpf.h.
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
@@ -198,14 +215,36 @@ fn xdp() -> Result<()> {
 }
 
 fn libc_shared(programs: &Path) -> Result<()> {
-    let program = programs.join("libc_calls");
-    let status = std::process::Command::new(&program)
-        .arg("1")
+    runs(&programs.join("libc_calls"), &["1"])
+}
+
+fn runs(program: &Path, args: &[&str]) -> Result<()> {
+    let status = std::process::Command::new(program)
+        .args(args)
         .status()
         .with_context(|| format!("running {}", program.display()))?;
     if !status.success() {
         bail!("{} failed: {status}", program.display());
     }
+    Ok(())
+}
+
+fn tools(folder: &Path) -> Result<()> {
+    for tool in ["sid/opensnoop.bt", "bookworm/opensnoop.bt"] {
+        let tool = folder.join(tool);
+        std::fs::metadata(&tool).with_context(|| tool.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn bash() -> Result<()> {
+    runs(Path::new("/bin/bash"), &["-c", ":"])
+}
+
+fn disk() -> Result<()> {
+    let serial = Path::new("/sys/class/block").join(DISK).join("serial");
+    let found = std::fs::read_to_string(&serial).with_context(|| serial.display().to_string())?;
+    ensure!(found.trim() == "rbtrace-tests", "{DISK} may be in use");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod sys;
 mod targets;
 mod workload;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,6 +29,9 @@ Runs the tests whose names hold one of the filters; all of them without one.
   --rbtrace PATH    the program under test [default: rbtrace]
   --programs DIR    where the dynamically linked test programs lie [default: beside this one]
   --prepared DIR    run the generated scripts that were compiled into this folder, no others
+  --tools DIR       where bpftrace's own tools lie, a folder for each version [default: tools,
+                    beside this program]
+  --kernel NAME     this is the virtual machine of that kernel: what tools lack there is known
   --patience N      this machine is N times slower than a plain one: longer timeouts, fewer events
   --kernel-only     leave out the tests that need nothing of the kernel
   --list            name the tests and what they need
@@ -43,10 +47,24 @@ pub struct Options {
     rbtrace: PathBuf,
     programs: PathBuf,
     prepared: Option<PathBuf>,
+    tools: PathBuf,
+    kernel: Option<String>,
     patience: u32,
     json: bool,
     kernel_only: bool,
     filters: Vec<String>,
+}
+
+impl Options {
+    /// The arguments that tell a child of this program where things lie.
+    fn folders(&self) -> [&OsStr; 4] {
+        [
+            OsStr::new("--programs"),
+            self.programs.as_os_str(),
+            OsStr::new("--tools"),
+            self.tools.as_os_str(),
+        ]
+    }
 }
 
 enum Action {
@@ -86,7 +104,7 @@ fn act() -> Result<ExitCode> {
         Action::Run => return runner::run_all(&options),
         Action::RunOne(name) => return runner::run_one(&name, &options),
         Action::List => runner::list(),
-        Action::ProbeFeatures => features::probe_and_print(&options.programs),
+        Action::ProbeFeatures => features::probe_and_print(&options),
         Action::Features => {
             runner::mount_file_systems();
             for feature in features::probe_all(&options, true)? {
@@ -103,8 +121,10 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
     let mut options = Options {
         exe,
         rbtrace: "rbtrace".into(),
+        tools: beside.join("tools"),
         programs: beside,
         prepared: None,
+        kernel: None,
         patience: 1,
         json: false,
         kernel_only: false,
@@ -118,6 +138,8 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
             "--rbtrace" => options.rbtrace = value()?.into(),
             "--programs" => options.programs = value()?.into(),
             "--prepared" => options.prepared = Some(value()?.into()),
+            "--tools" => options.tools = value()?.into(),
+            "--kernel" => options.kernel = Some(value()?),
             "--patience" => {
                 options.patience = value()?.parse::<u32>().context("--patience")?.max(1)
             }

@@ -132,9 +132,13 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     }
     let mut command = Command::new(&options.exe);
     command.args(["run-one", test.name, "--patience", &options.patience.to_string()]);
-    command.arg("--rbtrace").arg(&options.rbtrace).arg("--programs").arg(&options.programs);
+    command.arg("--rbtrace").arg(&options.rbtrace);
+    command.args(options.folders());
     if let Some(folder) = &options.prepared {
         command.arg("--prepared").arg(folder);
+    }
+    if let Some(kernel) = &options.kernel {
+        command.args(["--kernel", kernel]);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     sys::die_with_parent(&mut command);
@@ -185,6 +189,8 @@ pub fn run_one(name: &str, options: &Options) -> Result<ExitCode> {
         exe: options.exe.canonicalize()?,
         programs: options.programs.clone(),
         prepared: options.prepared.clone(),
+        tools: options.tools.clone(),
+        kernel: options.kernel.clone(),
         dir: dir.0.clone(),
         patience: options.patience,
     };

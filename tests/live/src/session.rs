@@ -96,7 +96,7 @@ pub fn spawn(run: Run<'_>, attached: Option<&'static str>, timeout: Duration) ->
     command.args(&run.args).stdout(Stdio::piped()).stderr(Stdio::piped());
     let has_input = run.stdin.is_some() || run.prompt;
     command.stdin(if has_input { Stdio::piped() } else { Stdio::null() });
-    command.env_remove("RBTRACE_NOTIFY_ATTACHED");
+    command.env_remove("RBTRACE_NOTIFY_ATTACHED").envs(run.env.iter().copied());
     if let Some(line) = attached {
         command.env("RBTRACE_NOTIFY_ATTACHED", line);
     }

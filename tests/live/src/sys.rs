@@ -239,6 +239,13 @@ pub fn getpgid() {
     unsafe { libc::syscall(libc::SYS_getpgid, 0) };
 }
 
+/// Asks for the file system that `path` is on, by statfs(2).
+pub fn statfs(path: &str) -> io::Result<()> {
+    let path = CString::new(path)?;
+    // SAFETY: a terminated string and a zeroed structure that the kernel fills, for the call.
+    check(unsafe { libc::statfs(path.as_ptr(), &mut std::mem::zeroed()) }).map(drop)
+}
+
 /// Nanoseconds of CLOCK_MONOTONIC, the clock behind `nsecs`.
 pub fn monotonic_nanos() -> u64 {
     // SAFETY: the kernel fills the timespec it is given.

@@ -26,7 +26,8 @@ pub enum Kernel {
 }
 
 /// Modules that tests use; those that they depend on come with them.
-const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "8021q"];
+const MODULES: &[&str] =
+    &["veth", "sch_ingress", "cls_bpf", "8021q", "virtio_pci", "virtio_blk", "md_mod", "xfs"];
 
 /// Debian's package that depends on the newest image of a suite.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -71,9 +72,15 @@ impl Kernel {
         Ok(modules)
     }
 
-    /// Whether it has been fetched.
+    /// Whether it has been fetched, with the modules that tests use.
     pub fn is_there(self) -> bool {
-        self.image().is_file()
+        let names = std::fs::read_to_string(self.module_list());
+        self.image().is_file() && names.is_ok_and(|names| names == MODULES.join(" "))
+    }
+
+    /// The file that says which modules it was fetched with.
+    fn module_list(self) -> PathBuf {
+        self.folder().join("module-list")
     }
 
     /// Fetches it. The image comes last, so that a fetch that was cut short counts for nothing.
@@ -93,6 +100,7 @@ impl Kernel {
         for (order, (name, content)) in wanted.iter().enumerate() {
             std::fs::write(folder.join(format!("modules/{order:02}-{name}.ko")), content)?;
         }
+        std::fs::write(self.module_list(), MODULES.join(" "))?;
         // /boot/vmlinuz-VERSION, or /usr/lib/modules/VERSION/vmlinuz in newer packages.
         let image = find(&root, &|path| file_name(path).starts_with("vmlinuz"))?
             .into_iter()

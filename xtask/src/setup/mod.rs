@@ -2,6 +2,7 @@
 
 mod apt;
 pub mod kernel;
+pub mod packages;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -25,28 +26,26 @@ const TOOLS: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
 ];
 
-/// Has everything ready that a virtual machine on each of `kernels` needs.
+/// Has everything ready that live tests need, here and in a virtual machine on each of `kernels`.
 pub fn prepare(kernels: &[Kernel]) -> Result<()> {
     let log = log_file()?;
-    install_missing(true, &log)?;
+    install_missing(!kernels.is_empty(), &log)?;
     let missing: Vec<Kernel> =
         kernels.iter().copied().filter(|kernel| !kernel.is_there()).collect();
-    if missing.is_empty() {
+    let mut suites: Vec<Suite> =
+        missing.iter().flat_map(|kernel| kernel.suites()).copied().collect();
+    suites.extend(packages::missing());
+    if suites.is_empty() {
         return Ok(());
     }
-    require_debian(&format!("the kernels {missing:?}"))?;
-    let suites: Vec<Suite> = missing.iter().flat_map(|kernel| kernel.suites()).copied().collect();
+    require_debian(&format!("bpftrace's tools and the kernels {kernels:?}"))?;
     let apt = Apt::for_download(&suites, &log)?;
+    packages::fetch(&apt)?;
     for kernel in missing {
         eprintln!("setup: fetching Linux {kernel}");
         kernel.fetch(&apt)?;
     }
     Ok(())
-}
-
-/// Has the tools ready that live tests on this machine need.
-pub fn prepare_host() -> Result<()> {
-    install_missing(false, &log_file()?)
 }
 
 fn log_file() -> Result<PathBuf> {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::cpio::Archive;
 use crate::setup::kernel::Kernel;
+use crate::setup::packages;
 use crate::workspace::Programs;
 use crate::{process, workspace};
 
@@ -16,6 +17,8 @@ pub const GUEST_PROGRAMS: &str = "/programs";
 
 /// Where the compiled generated scripts are in a guest.
 pub const GUEST_PREPARED: &str = "/prepared";
+/// Where bpftrace's tools are in a guest, a folder for each suite.
+pub const GUEST_TOOLS: &str = "/tools";
 
 /// The guest's first process. The serial ports are: 0 the kernel's console, 1 the command's
 /// standard streams, 2 its exit status.
@@ -53,8 +56,25 @@ pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathB
         let name = format!("{}/{}", &GUEST_PREPARED[1..], name_of(&path)?);
         archive.file(&name, &std::fs::read(&path)?)?;
     }
+    add_tools(&mut archive)?;
     archive.finish()?;
     Ok(path)
+}
+
+/// Adds bpftrace's tools and what they probe.
+fn add_tools(archive: &mut Archive<impl std::io::Write>) -> Result<()> {
+    for suite in std::fs::read_dir(packages::tools())? {
+        let suite = suite?.path();
+        for tool in std::fs::read_dir(&suite)? {
+            let tool = tool?.path();
+            let place = format!("{}/{}/{}", &GUEST_TOOLS[1..], name_of(&suite)?, name_of(&tool)?);
+            archive.file(&place, &std::fs::read(&tool)?)?;
+        }
+    }
+    for (file, place) in packages::userland() {
+        archive.file(place, &std::fs::read(&file).with_context(|| file.display().to_string())?)?;
+    }
+    Ok(())
 }
 
 /// Adds the dynamically linked programs and the libraries that they need, where they lie here.

@@ -279,6 +279,16 @@ This must be known when the script is compiled: a literal, or arithmetic on lite
 A format, and what else user space prints as it stands, must be UTF-8 text.",
     },
     Code {
+        name: "outliving-variable",
+        text: "\
+A variable is used after the block that assigns it. Since bpftrace 0.22 variables end with their blocks;
+before, they lived to the end of the action. So that older scripts run, such a variable is kept, and is 0
+where it was not assigned. A variable that `let` declares ends with its block.
+
+    if (pid) { $x = 1; } print($x);                 # a warning
+    let $x; if (pid) { $x = 1; } print($x);         # right",
+    },
+    Code {
         name: "script-failed",
         text: "\
 The script calls `fail`, which ends the compilation with a message of the script's own. What is left
@@ -323,10 +333,10 @@ The map is used as a whole but never with a value. Perhaps its name is misspelt.
     Code {
         name: "undefined-variable",
         text: "\
-There is no variable of this name here. A variable lives to the end of the block in which it was first
-assigned; to use it after that block, declare it before.
+There is no variable of this name here. A variable lives to the end of the block in which it is declared;
+to use it after that block, declare it before.
 
-    if (pid) { $x = 1; } print($x);                 # wrong
+    if (pid) { let $x = 1; } print($x);             # wrong
     let $x; if (pid) { $x = 1; } print($x);         # right",
     },
     Code {

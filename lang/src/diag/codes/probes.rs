@@ -54,7 +54,9 @@ functions and of raw tracepoints are read from its types, /sys/kernel/btf.",
     },
     Code {
         name: "no-match",
-        text: "A wildcard matches nothing. `rbtrace -l PATTERN` lists what there is.",
+        text: "\
+A wildcard matches nothing. `rbtrace -l PATTERN` lists what there is. Where the block has other attach points
+this is a warning.",
     },
     Code {
         name: "no-probe-list",

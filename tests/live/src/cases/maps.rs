@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::ctx::Ctx;
-use crate::features::Feature::{Root, Uprobe};
+use crate::ctx::{COMM, Ctx};
+use crate::features::Feature::{Root, Tracepoint, Uprobe};
 use crate::output::Output;
 use crate::runner::Test;
 
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     Test::new("maps/lhist", &[Root, Uprobe], lhist),
     Test::new("maps/every_cpu_counts", &[Root, Uprobe], every_cpu_counts),
     Test::new("maps/several_keys", &[Root, Uprobe], several_keys),
+    Test::new("maps/comm_as_key", &[Root, Tracepoint], comm_as_key),
     Test::new("maps/delete_clear_zero", &[Root], delete_clear_zero),
     Test::new("maps/has_key_and_len", &[Root], has_key_and_len),
     Test::new("maps/print_top_and_div", &[Root], print_top_and_div),
@@ -247,6 +248,13 @@ fn several_keys(ctx: &Ctx) -> Result<()> {
     let total: i64 =
         out.map("@t")?.as_object().context("@t")?.values().filter_map(Value::as_i64).sum();
     out.same("@t", total, values.iter().sum())
+}
+
+fn comm_as_key(ctx: &Ctx) -> Result<()> {
+    // Many calls, for the kernel leaves different things where the name is put.
+    let script = "tracepoint:syscalls:sys_enter_getpgid { @[comm] = count(); }";
+    let out = ctx.script(script).json().workload("syscalls 20000").finish()?.success()?;
+    out.same("calls", out.number_at("@", COMM)?, 20_000)
 }
 
 fn delete_clear_zero(ctx: &Ctx) -> Result<()> {

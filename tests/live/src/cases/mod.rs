@@ -15,6 +15,7 @@ mod numbers;
 mod repl;
 mod scripts;
 mod stack;
+mod tools;
 mod tracepoint;
 mod uprobe;
 mod xdp;
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         elf::TESTS,
         scripts::TESTS,
         stack::TESTS,
+        tools::TESTS,
         repl::TESTS,
     ]
     .into_iter()
