@@ -104,7 +104,7 @@ impl<'a> Printer<'a> {
         start: u32,
         print: impl FnOnce(&mut Self) -> Lines,
     ) -> Lines {
-        let above = self.comments_between(above, end, start);
+        let above = self.comments_between(above, end, self.source.skip_brackets(start));
         let above = self.separated(above, start);
         above.below(print(self))
     }

@@ -16,14 +16,12 @@ impl Printer<'_> {
         let mut lines = above.fold(Lines::new(), |lines, line| lines.comment_below(&line));
         let mut end = None;
         for stmt in &block.stmts {
-            let start = self.source.skip_brackets(stmt.span.start);
-            lines = self.next(lines, end, start, |p| p.stmt(stmt, width));
+            lines = self.next(lines, end, stmt.span.start, |p| p.stmt(stmt, width));
             end = Some(stmt.span.end);
         }
         if let Some(value) = &block.value {
             let bare = !is_block_like(value) || has_value(value);
-            let start = self.source.skip_brackets(value.span.start);
-            lines = self.next(lines, end, start, |p| p.expr(value, width, bare));
+            lines = self.next(lines, end, value.span.start, |p| p.expr(value, width, bare));
             end = Some(value.span.end);
         }
         self.comments_between(lines, end, block.span.end.saturating_sub(1))
