@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -18,8 +19,9 @@ use crate::symbols::kernel::KernelSymbols;
 use crate::symbols::perf_map::PerfMaps;
 use crate::symbols::process::Processes;
 use crate::symbols::symbolizer::{Place, Style, look_up};
-use crate::sys::tasks::TaskEvents;
+use crate::sys::tasks::{TaskEvents, drain_all};
 use crate::value::Symbol;
+use crate::watched;
 
 /// Deepest cgroup that is looked for.
 const CGROUP_DEPTH: usize = 32;
@@ -37,6 +39,8 @@ pub(crate) struct Machine {
     perf_maps: Mutex<PerfMaps>,
     /// What processes do, for the time when they are gone; none before [`Machine::watch`].
     tasks: Mutex<Vec<TaskEvents>>,
+    /// Each readable when a process has done something.
+    wakers: OnceLock<Vec<OwnedFd>>,
 }
 
 impl Machine {
@@ -61,16 +65,39 @@ impl Machine {
                 .into_iter()
                 .map_while(|cpu| TaskEvents::open(cpu).ok())
                 .collect();
+            let copies = tasks.iter().filter_map(|cpu| cpu.fd().try_clone_to_owned().ok());
+            self.wakers.get_or_init(|| copies.collect());
         }
         if let Ok(mut processes) = self.processes.lock() {
             running.into_iter().for_each(|pid| processes.remember(pid));
         }
     }
 
+    /// Reads what every process has mapped, aside: there may be many, and most are never asked for.
+    pub fn remember_all(self: &Arc<Self>) {
+        let machine = Arc::clone(self);
+        let read = move || {
+            for pid in watched::running() {
+                match machine.processes.lock() {
+                    Ok(mut processes) if !processes.knows(pid) => processes.remember(pid),
+                    _ => {}
+                }
+            }
+        };
+        // Where no thread can be had, they are read when they are asked for.
+        drop(std::thread::Builder::new().spawn(read));
+    }
+
+    /// Each readable when a process has done something that is to be taken note of: soon, or the
+    /// process is gone, and the files that only it could see with it.
+    pub fn wakers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.wakers.get().into_iter().flatten().map(AsFd::as_fd)
+    }
+
     /// Takes note of what processes did since the last time.
     pub fn catch_up(&self) {
         if let (Ok(mut tasks), Ok(mut processes)) = (self.tasks.lock(), self.processes.lock()) {
-            tasks.iter_mut().for_each(|cpu| cpu.drain(|event| processes.note(event)));
+            drain_all(&mut tasks).into_iter().for_each(|event| processes.note(event));
         }
     }
 

@@ -27,8 +27,9 @@ pub use crate::sys::bpf::ProgramInfo;
 
 /// Longest time between two looks at the loss counters.
 const TICK: Duration = Duration::from_secs(1);
-/// Descriptors that are in use beside those of probes, at most.
-const OTHER_FILES: u64 = 256;
+/// Descriptors that are in use beside those of probes, at most: files that hold the code of
+/// processes for the most part.
+const OTHER_FILES: u64 = 4096;
 
 /// How to run.
 #[derive(Debug, Default)]
@@ -156,6 +157,9 @@ impl Session {
         raise_file_limit(unit.plan().probes.len() as u64);
         if watched::shows_user_code(unit.plan()) {
             self.machine.watch(watched::processes(unit.plan(), self.context.pid));
+            if watched::meets_any(unit.plan(), self.context.pid) {
+                self.machine.remember_all();
+            }
         }
         let result = unit.attach(&self.context);
         if result.is_err() {
@@ -419,6 +423,7 @@ impl Session {
         let rings = self.units.values().filter_map(Unit::ring_fd);
         let child = self.child.as_ref().map(Child::fd);
         let sources: Vec<BorrowedFd<'_>> = rings
+            .chain(self.machine.wakers())
             .chain(child)
             .chain(self.target.as_ref().map(AsFd::as_fd))
             .chain(stop.map(StopFlag::fd))

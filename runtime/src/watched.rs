@@ -61,12 +61,23 @@ pub(crate) fn processes(plan: &Plan, pid: Option<u32>) -> Vec<u32> {
     if programs.is_empty() {
         return Vec::new();
     }
-    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| {
+    let runs = |pid: &u32| {
         fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| programs.contains(&exe))
-    })
-    .collect()
+    };
+    running().filter(runs).collect()
+}
+
+/// Whether probes can meet any process.
+pub(crate) fn meets_any(plan: &Plan, pid: Option<u32>) -> bool {
+    use Target as T;
+    let of_one = |target: &T| matches!(target, T::Uprobe(_) | T::Uretprobe(_) | T::Begin | T::End);
+    pid.is_none() && !plan.probes.iter().all(|probe| of_one(&probe.target))
+}
+
+/// Every process.
+pub(crate) fn running() -> impl Iterator<Item = u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -7,13 +7,63 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::path_in_process;
 use crate::sys::tasks::TaskEvent;
 
 /// Processes that are remembered at most.
 const MOST: usize = 4096;
+/// Files that are kept open at most.
+const MOST_OPEN: usize = 2048;
+/// Processes that a file is looked for through, at most: one, its parent and so on.
+const MOST_ANCESTORS: usize = 8;
+
+/// Which file a mapping is of, as the kernel reports it: numbers of the device and the inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// Number of the inode.
+    pub inode: u64,
+}
+
+/// Where a process has mapped a file.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    /// The process, its parent and so on: where it has ended, others may still see the file.
+    pids: &'a [u32],
+    start: u64,
+    end: u64,
+    /// As the process sees it.
+    path: &'a Path,
+    file: FileId,
+}
+
+impl Place<'_> {
+    /// Opens the file, with the path that it has for the process. A path alone does not say which
+    /// file is meant: the process may be in another mount namespace, or gone, or the file replaced.
+    /// Device numbers are no help, since file systems with subvolumes report others to stat(2).
+    fn open(&self) -> Option<(File, PathBuf)> {
+        let shown = self.path.to_string_lossy();
+        let shown = PathBuf::from(shown.strip_suffix(" (deleted)").unwrap_or(&shown));
+        let is_meant = |file: &File| file.metadata().is_ok_and(|m| m.ino() == self.file.inode);
+        // The mapping itself names the right file, whatever became of the path.
+        let by_mapping = |pid: &u32| {
+            let mapped = format!("/proc/{pid}/map_files/{:x}-{:x}", self.start, self.end);
+            let is_named = fs::read_link(&mapped).is_ok_and(|name| name == self.path);
+            File::open(&mapped).ok().filter(|file| is_named || is_meant(file))
+        };
+        let by_name = |path: PathBuf| File::open(path).ok().filter(&is_meant);
+        let from_a_root = || {
+            let below = shown.strip_prefix("/").ok()?;
+            let roots = self.pids.iter().map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
+            roots.map(|root| root.join(below)).find_map(by_name)
+        };
+        let opened = self.pids.first().and_then(by_mapping);
+        let opened = opened.or_else(from_a_root).or_else(|| by_name(shown.clone()));
+        Some((opened?, shown))
+    }
+}
 
 /// A file that code is mapped from, kept open: it stays readable when its name is gone, or is
 /// another file's in this mount namespace.
@@ -26,32 +76,19 @@ pub(crate) struct CodeFile {
 }
 
 impl CodeFile {
-    /// Opens the file of a mapping.
-    fn open(pid: u32, range: &str, path: &Path) -> Self {
-        let shown = path.to_string_lossy();
-        let shown = Path::new(shown.strip_suffix(" (deleted)").unwrap_or(&shown)).to_owned();
-        // The mapping itself names the right file, whatever became of the path.
-        let mapped = File::open(format!("/proc/{pid}/map_files/{range}"));
-        let theirs = path_in_process(&shown, Some(pid));
-        let open = mapped.or_else(|_| File::open(&theirs)).ok();
+    /// Opens the file of a mapping; `None` if it cannot be had any more. Unless it is to be kept open,
+    /// only one that is at its path in this mount namespace will do.
+    fn open(place: &Place<'_>, keep: bool) -> Option<Self> {
+        let (open, path) = place.open()?;
         let id = |m: fs::Metadata| (m.dev(), m.ino());
-        let same = |path: &Path| {
-            let opened = open.as_ref().and_then(|file| file.metadata().ok()).map(id);
-            opened.is_some() && fs::metadata(path).ok().map(id) == opened
-        };
         // By its own name, files with its debug information can be found beside it.
-        let readable = match &open {
-            Some(file) if !same(&shown) => {
-                PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
-            }
-            _ => shown.clone(),
+        let is_here = fs::metadata(&path).ok().map(id) == open.metadata().ok().map(id);
+        let readable = match (is_here, keep) {
+            (true, _) => path.clone(),
+            (false, true) => PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd())),
+            (false, false) => return None,
         };
-        Self { path: shown, readable, _open: open }
-    }
-
-    /// A file by its path alone.
-    fn by_path(path: &Path) -> Self {
-        Self { path: path.to_owned(), readable: path.to_owned(), _open: None }
+        Some(Self { path, readable, _open: keep.then_some(open) })
     }
 
     /// Path as the process sees it.
@@ -74,7 +111,8 @@ pub(crate) struct Mapping {
     pub end: u64,
     /// Bytes from the start of the file.
     pub offset: u64,
-    /// The file; absent for the vDSO and for code that a program made itself.
+    /// The file; absent for the vDSO, for code that a program made itself, and where the process had
+    /// ended before the file was opened and there is none of its name.
     pub file: Option<Arc<CodeFile>>,
 }
 
@@ -91,10 +129,10 @@ pub(crate) struct Mappings(Vec<Mapping>);
 
 impl Mappings {
     /// Those of a running process; `None` if it has ended.
-    pub fn read(pid: u32) -> Option<Self> {
+    pub fn read(pid: u32, files: &mut Files) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
         // One that has ended but was not waited for has none.
-        let all: Vec<Mapping> = text.lines().filter_map(|line| mapping(pid, line)).collect();
+        let all: Vec<Mapping> = text.lines().filter_map(|l| mapping(pid, l, files)).collect();
         (!all.is_empty()).then_some(Self(all))
     }
 
@@ -111,18 +149,44 @@ impl Mappings {
 }
 
 /// An executable mapping in a line of /proc/PID/maps.
-fn mapping(pid: u32, line: &str) -> Option<Mapping> {
+fn mapping(pid: u32, line: &str, files: &mut Files) -> Option<Mapping> {
     let mut parts = line.split_ascii_whitespace();
-    let range = parts.next()?;
-    let (start, end) = range.split_once('-')?;
+    let (start, end) = parts.next()?.split_once('-')?;
     if !parts.next()?.contains('x') {
         return None;
     }
     let hex = |s| u64::from_str_radix(s, 16).ok();
-    let offset = hex(parts.next()?)?;
-    let path = line.find('/').and_then(|at| line.get(at..));
-    let file = path.map(|path| Arc::new(CodeFile::open(pid, range, Path::new(path))));
-    Some(Mapping { start: hex(start)?, end: hex(end)?, offset, file })
+    let (start, end, offset) = (hex(start)?, hex(end)?, hex(parts.next()?)?);
+    let (major, minor) = parts.next()?.split_once(':')?;
+    let device = (hex(major)? as u32, hex(minor)? as u32);
+    let file = FileId { device, inode: parts.next()?.parse().ok()? };
+    let path = line.find('/').and_then(|at| line.get(at..)).map(Path::new);
+    let file = path.and_then(|path| files.of(&Place { pids: &[pid], start, end, path, file }));
+    Some(Mapping { start, end, offset, file })
+}
+
+/// Files that code is mapped from, each opened once.
+#[derive(Debug, Default)]
+pub(crate) struct Files(HashMap<FileId, Weak<CodeFile>>);
+
+impl Files {
+    /// The file of a mapping; `None` if it cannot be had any more.
+    fn of(&mut self, place: &Place<'_>) -> Option<Arc<CodeFile>> {
+        if let Some(known) = self.0.get(&place.file).and_then(Weak::upgrade) {
+            return Some(known);
+        }
+        if self.0.len() >= MOST_OPEN {
+            self.tidy();
+        }
+        let file = Arc::new(CodeFile::open(place, self.0.len() < MOST_OPEN)?);
+        self.0.insert(place.file, Arc::downgrade(&file));
+        Some(file)
+    }
+
+    /// Forgets files that nobody has open.
+    fn tidy(&mut self) {
+        self.0.retain(|_, file| file.strong_count() > 0);
+    }
 }
 
 /// What is known of processes.
@@ -131,6 +195,9 @@ pub(crate) struct Processes {
     all: HashMap<u32, Mappings>,
     /// In the order in which they were first seen.
     order: VecDeque<u32>,
+    /// By process.
+    parents: HashMap<u32, u32>,
+    files: Files,
 }
 
 impl Processes {
@@ -140,7 +207,7 @@ impl Processes {
         if let Some(found) = self.all.get(&pid).and_then(|m| m.find(address)) {
             return Some(found.clone());
         }
-        let read = Mappings::read(pid)?;
+        let read = Mappings::read(pid, &mut self.files)?;
         let found = read.find(address).cloned();
         self.set(pid, read);
         found
@@ -151,22 +218,35 @@ impl Processes {
         match event {
             TaskEvent::Exec { pid } => self.set(pid, Mappings::default()),
             TaskEvent::Fork { pid, parent } => {
+                if self.parents.len() > 4 * MOST {
+                    self.parents.retain(|pid, _| self.all.contains_key(pid));
+                }
+                self.parents.insert(pid, parent);
                 if let Some(inherited) = self.all.get(&parent).cloned() {
                     self.set(pid, inherited);
                 }
             }
-            TaskEvent::Map { pid, start, length, offset, path } => {
+            TaskEvent::Map { pid, start, length, offset, file, path } => {
                 let path = Path::new(OsStr::from_bytes(&path));
+                let end = start.saturating_add(length);
                 // `//anon` is how the kernel calls memory without a file.
                 let is_file = path.is_absolute() && !path.starts_with("//anon");
-                let file = is_file.then(|| Arc::new(CodeFile::by_path(path)));
-                let new = Mapping { start, end: start.saturating_add(length), offset, file };
+                let pids = self.ancestry(pid);
+                let place = Place { pids: &pids, start, end, path, file };
+                let file = if is_file { self.files.of(&place) } else { None };
+                let new = Mapping { start, end, offset, file };
                 match self.all.get_mut(&pid) {
                     Some(known) => known.add(new),
                     None => self.set(pid, Mappings(vec![new])),
                 }
             }
         }
+    }
+
+    /// A process, its parent and so on, as far as they are known.
+    fn ancestry(&self, pid: u32) -> Vec<u32> {
+        let parents = std::iter::successors(Some(pid), |pid| self.parents.get(pid).copied());
+        parents.take(MOST_ANCESTORS).collect()
     }
 
     /// Whether anything is known of a process.
@@ -176,7 +256,7 @@ impl Processes {
 
     /// Reads what a process has mapped while it is there.
     pub fn remember(&mut self, pid: u32) {
-        if let Some(read) = Mappings::read(pid) {
+        if let Some(read) = Mappings::read(pid, &mut self.files) {
             self.set(pid, read);
         }
     }
@@ -190,6 +270,7 @@ impl Processes {
             && let Some(oldest) = self.order.pop_front()
         {
             self.all.remove(&oldest);
+            self.files.tidy();
         }
     }
 }
@@ -198,36 +279,55 @@ impl Processes {
 mod tests {
     use super::*;
 
+    /// A file, and which one it is.
+    fn a_file() -> (PathBuf, FileId) {
+        let path = fs::canonicalize("/bin/sleep").expect("a program");
+        let inode = fs::metadata(&path).expect("a program").ino();
+        (path, FileId { device: (8, 1), inode })
+    }
+
     #[test]
     fn reads_lines_of_maps() {
-        let line = "7f00-7fff r-xp 00001000 08:01 42      /lib/x y.so";
-        let found = mapping(0, line).expect("a mapping");
+        let (path, FileId { inode, .. }) = a_file();
+        let read = |line: &str| mapping(0, line, &mut Files::default());
+        let line = format!("7f00-7fff r-xp 00001000 08:01 {inode}      {}", path.display());
+        let found = read(&line).expect("a mapping");
         assert_eq!((found.start, found.offset_of(0x7f10)), (0x7f00, 0x1010));
-        assert_eq!(found.file.expect("a file").path(), Path::new("/lib/x y.so"));
-        assert!(mapping(0, "7f00-7fff rw-p 00001000 08:01 42 /lib/x.so").is_none());
-        assert!(mapping(0, "7f00-7fff r-xp 0 00:00 0  [vdso]").expect("code").file.is_none());
-        assert!(mapping(0, "nonsense").is_none());
+        assert_eq!(found.file.expect("a file").path(), path);
+        assert!(read("7f00-7fff rw-p 00001000 08:01 42 /lib/x.so").is_none());
+        assert!(read("7f00-7fff r-xp 0 00:00 0  [vdso]").expect("code").file.is_none());
+        assert!(read("nonsense").is_none());
+    }
+
+    #[test]
+    fn another_file_of_the_same_name_is_not_taken() {
+        let (path, FileId { inode, .. }) = a_file();
+        let other = format!("7f00-7fff r-xp 0 08:01 {}  {}", inode + 1, path.display());
+        let found = mapping(0, &other, &mut Files::default()).expect("a mapping");
+        assert!(found.file.is_none());
     }
 
     #[test]
     fn what_a_process_did_is_remembered() {
-        let map = |pid, start, path: &str| TaskEvent::Map {
+        let (path, file) = a_file();
+        let map = |pid, start, path: &Path| TaskEvent::Map {
             pid,
             start,
             length: 0x1000,
             offset: 0,
-            path: path.into(),
+            file,
+            path: path.as_os_str().as_bytes().to_vec(),
         };
         let mut all = Processes::default();
         // No process has such a number, so nothing is read of it.
         let (pid, child) = (u32::MAX, u32::MAX - 1);
-        all.note(map(pid, 0x1000, "/bin/x"));
-        all.note(map(pid, 0x4000, "//anon"));
+        all.note(map(pid, 0x1000, &path));
+        all.note(map(pid, 0x4000, Path::new("//anon")));
         all.note(TaskEvent::Fork { pid: child, parent: pid });
         all.note(TaskEvent::Exec { pid });
         assert!(all.knows(pid) && all.mapping(pid, 0x1000).is_none());
         let file = all.mapping(child, 0x1fff).and_then(|m| m.file).expect("inherited");
-        assert_eq!(file.path(), Path::new("/bin/x"));
+        assert_eq!(file.path(), path);
         assert!(all.mapping(child, 0x4000).is_some_and(|m| m.file.is_none()));
     }
 
@@ -251,7 +351,7 @@ mod tests {
             std::thread::yield_now();
         }
         fs::remove_file(&path).expect("it was there");
-        let read = Mappings::read(child.id()).expect("it runs");
+        let read = Mappings::read(child.id(), &mut Files::default()).expect("it runs");
         let file = read.0.iter().filter_map(|m| m.file.as_ref()).find(|f| f.path() == path);
         let bytes = file.and_then(|file| fs::read(file.readable()).ok());
         child.kill().and_then(|()| child.wait()).expect("it ends");

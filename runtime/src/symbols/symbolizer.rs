@@ -96,13 +96,14 @@ fn place(code: &CodeInfo<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::symbols::process::{Files, Mappings};
 
     const STYLE: Style = Style { debug_info: true, demangle: true };
 
     #[test]
     fn names_a_function_of_this_program() {
         let address = names_a_function_of_this_program as *const () as u64;
-        let map = crate::symbols::process::Mappings::read(std::process::id());
+        let map = Mappings::read(std::process::id(), &mut Files::default());
         let mapping = map.and_then(|m| m.find(address).cloned()).expect("this program is mapped");
         let file = mapping.file.as_ref().expect("of a file");
         let found = look_up(Place::Offset(file.readable(), mapping.offset_of(address)), STYLE);

@@ -9,6 +9,7 @@
 pub(crate) mod bpf;
 pub(crate) mod mmap;
 pub(crate) mod perf;
+pub(crate) mod perf_ring;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod tasks;

@@ -20,6 +20,8 @@ const TYPE_BREAKPOINT: u32 = 5;
 pub(crate) const CPU_CLOCK: u64 = 0;
 /// `PERF_COUNT_SW_DUMMY`
 const DUMMY: u64 = 9;
+/// `PERF_SAMPLE_TIME`
+const SAMPLE_TIME: u64 = 1 << 2;
 /// `PERF_UPROBE_REF_CTR_OFFSET_SHIFT`: the bit of `config` that `ref_ctr_offset` begins at, as
 /// the uprobe PMU's `format/ref_ctr_offset` in sysfs says.
 const SEMAPHORE_SHIFT: u32 = 32;
@@ -139,6 +141,11 @@ pub(crate) fn open_task_events(cpu: u32) -> io::Result<OwnedFd> {
     attr.set_comm(1);
     attr.set_comm_exec(1);
     attr.set_task(1);
+    attr.sample_type = SAMPLE_TIME;
+    attr.set_sample_id_all(1);
+    // Readable after each record: what counts events counts samples only.
+    attr.set_watermark(1);
+    attr.__bindgen_anon_2.wakeup_watermark = 1;
     open(&attr, None, Some(cpu))
 }
 

@@ -2,18 +2,15 @@
 //! linux/perf_event.h.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 
 use super::perf;
+use super::perf_ring::{HEADER, PerfRing};
+use crate::symbols::process::FileId;
 
-/// Pages of the ring, a power of two; one more holds its head and tail.
+/// Pages of the ring.
 const PAGES: usize = 64;
-/// Offsets of `data_head` and `data_tail` in a `struct perf_event_mmap_page`.
-const HEAD: usize = 1024;
-const TAIL: usize = 1032;
-/// Bytes of a `struct perf_event_header`.
-const HEADER: usize = 8;
 /// `PERF_RECORD_COMM`, `PERF_RECORD_FORK` and `PERF_RECORD_MMAP2`.
 const COMM: u32 = 3;
 const FORK: u32 = 7;
@@ -46,92 +43,54 @@ pub(crate) enum TaskEvent {
         length: u64,
         /// Bytes from the start of the file.
         offset: u64,
+        /// The file.
+        file: FileId,
         /// Path of the file, or a name such as `[vdso]`.
         path: Vec<u8>,
     },
 }
 
 /// The events of one CPU. No program runs for them, and they stop when this is dropped.
-///
-/// Invariant: `start` is a shared mapping of `length` bytes: a page for head and tail, then the
-/// ring. The kernel writes the ring and the head, this the tail.
 #[derive(Debug)]
-pub(crate) struct TaskEvents {
-    start: *mut u8,
-    length: usize,
-    _event: OwnedFd,
-}
-
-// SAFETY: the mapping belongs to this value alone, whichever thread has it.
-unsafe impl Send for TaskEvents {}
+pub(crate) struct TaskEvents(PerfRing);
 
 impl TaskEvents {
-    /// Those of all processes on a CPU, or of one process.
+    /// Those of all processes on a CPU.
     pub fn open(cpu: u32) -> io::Result<Self> {
-        let event = perf::open_task_events(cpu)?;
-        let length = (PAGES + 1) * rustix::param::page_size();
-        // SAFETY: a new mapping, which touches no memory of ours.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                event.as_raw_fd(),
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { start: start.cast(), length, _event: event })
+        PerfRing::new(perf::open_task_events(cpu)?, PAGES).map(Self)
     }
 
-    fn position(&self, offset: usize) -> &AtomicU64 {
-        // SAFETY: within the first page, aligned, and only used atomically.
-        unsafe { AtomicU64::from_ptr(self.start.add(offset).cast()) }
+    /// Readable when something has happened.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.fd()
     }
 
-    /// Calls `visit` for each event since the last time.
-    pub fn drain(&mut self, mut visit: impl FnMut(TaskEvent)) {
-        let page = rustix::param::page_size();
-        let size = self.length - page;
-        let head = self.position(HEAD).load(Ordering::Acquire);
-        let mut tail = self.position(TAIL).load(Ordering::Relaxed);
-        let mut record = Vec::new();
-        while tail < head {
-            let mut copy = |from: u64, count: usize| {
-                record.clear();
-                for at in from..from.saturating_add(count as u64) {
-                    let offset = page + (at as usize & (size - 1));
-                    // SAFETY: within the ring, between tail and head, where the kernel has
-                    // finished writing.
-                    record.push(unsafe { self.start.add(offset).read() });
-                }
-                std::mem::take(&mut record)
-            };
-            let header = copy(tail, HEADER);
-            let length = header.get(6..8).and_then(|b| b.try_into().ok()).map(u16::from_ne_bytes);
-            let length = usize::from(length.unwrap_or(0));
-            if length < HEADER || length as u64 > head - tail {
-                // Nothing that follows can be made out.
-                tail = head;
-                break;
-            }
-            if let Some(event) = parse(&copy(tail, length)) {
-                visit(event);
-            }
-            tail += length as u64;
-        }
-        self.position(TAIL).store(tail, Ordering::Release);
+    /// Appends each event since the last time, with the time at which it happened.
+    fn drain(&mut self, into: &mut Vec<(u64, TaskEvent)>) {
+        self.0.drain(|record| {
+            into.extend(time(record).zip(parse(record)));
+            ControlFlow::Continue(())
+        });
     }
 }
 
-impl Drop for TaskEvents {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made by `open`, to which no reference is left.
-        unsafe { libc::munmap(self.start.cast(), self.length) };
+/// What has happened on all CPUs since the last time, in its order.
+///
+/// A process moves from one CPU to another: what is read of one CPU may have happened after
+/// something that another has, but by the time that it is read the other has it. So a second look
+/// finds whatever belongs before what the first one found.
+pub(crate) fn drain_all(cpus: &mut [TaskEvents]) -> Vec<TaskEvent> {
+    let mut events = Vec::new();
+    for _ in 0..2 {
+        cpus.iter_mut().for_each(|cpu| cpu.drain(&mut events));
     }
+    events.sort_by_key(|(time, _)| *time);
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
+/// When a record was written: its last word.
+fn time(record: &[u8]) -> Option<u64> {
+    record.last_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
 }
 
 fn parse(record: &[u8]) -> Option<TaskEvent> {
@@ -153,6 +112,10 @@ fn parse(record: &[u8]) -> Option<TaskEvent> {
                 start: long(HEADER + 8)?,
                 length: long(HEADER + 16)?,
                 offset: long(HEADER + 24)?,
+                file: FileId {
+                    device: (word(HEADER + 32)?, word(HEADER + 36)?),
+                    inode: long(HEADER + 40)?,
+                },
                 path: path.to_vec(),
             })
         }
@@ -172,9 +135,13 @@ mod tests {
         map[16..24].copy_from_slice(&0x1000u64.to_ne_bytes());
         map[24..32].copy_from_slice(&0x200u64.to_ne_bytes());
         map[32..40].copy_from_slice(&0x300u64.to_ne_bytes());
+        map[40..48].copy_from_slice(&[8, 0, 0, 0, 1, 0, 0, 0]);
+        map[48..56].copy_from_slice(&42u64.to_ne_bytes());
         map.extend(b"/bin/x\0\0");
         let path = b"/bin/x".to_vec();
-        let event = TaskEvent::Map { pid: 7, start: 0x1000, length: 0x200, offset: 0x300, path };
+        let file = FileId { device: (8, 1), inode: 42 };
+        let event =
+            TaskEvent::Map { pid: 7, start: 0x1000, length: 0x200, offset: 0x300, file, path };
         assert_eq!(parse(&map), Some(event));
         for end in 0..map.len() {
             parse(&map[..end]);

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::ctx::Ctx;
-use crate::features::Feature::{Root, Uprobe};
+use crate::ctx::{COMM, Ctx};
+use crate::features::Feature::{Root, Tracepoint, Uprobe};
 use crate::runner::Test;
 
 pub const TESTS: &[Test] = &[
@@ -12,6 +12,14 @@ pub const TESTS: &[Test] = &[
     Test::new("stack/length_and_limit", &[Root, Uprobe], length_and_limit),
     Test::new("stack/in_key_and_value", &[Root, Uprobe], in_key_and_value),
     Test::new("stack/build_ids", &[Root, Uprobe], build_ids),
+    Test::new("stack/in_another_mount_namespace", &[Root, Tracepoint], in_another_mount_namespace),
+    Test::new(
+        "stack/of_a_file_that_hides_another",
+        &[Root, Tracepoint],
+        of_a_file_that_hides_another,
+    ),
+    Test::new("stack/of_a_deleted_file", &[Root, Tracepoint], of_a_deleted_file),
+    Test::new("stack/in_a_chroot", &[Root, Tracepoint], in_a_chroot),
     Test::new("stack/kernel", &[Root], kernel),
     Test::new("stack/loop_over_stacks", &[Root], loop_over_stacks),
 ];
@@ -62,6 +70,42 @@ fn build_ids(ctx: &Ctx) -> Result<()> {
         hex(id) && hex(offset)
     };
     out.check(out.lines().iter().any(place), "there is no place in a file")
+}
+
+/// Runs a shell script that starts `$1` as the workload. Its first system call is caught, and the run
+/// ends while the workload goes on.
+fn names_what_calls(ctx: &Ctx, how: &str) -> Result<()> {
+    let dir = ctx.dir.display();
+    let endless =
+        format!("exe={} dir={dir} endless='workload syscalls 1000000000000'", ctx.exe_name());
+    let shell = ctx.file("run.sh", format!("set -e\n{endless}\n{how}\n"))?;
+    let script = format!(
+        r#"tracepoint:syscalls:sys_enter_getpgid /comm == "{COMM}"/ {{ print(ustack(1)); exit(); }}"#
+    );
+    let out =
+        ctx.script(&script).command(&format!("sh {}", shell.display())).finish()?.success()?;
+    out.check(out.stdout.contains("syscall+"), "the function is not named")
+}
+
+fn in_another_mount_namespace(ctx: &Ctx) -> Result<()> {
+    let how = "mkdir $dir/m; exec unshare -m sh -ec \
+        \"mount -t tmpfs none $dir/m; cp $exe $dir/m/x; exec $dir/m/x $endless\"";
+    names_what_calls(ctx, how)
+}
+
+/// Out here the file at that path is another one, whose functions are elsewhere.
+fn of_a_file_that_hides_another(ctx: &Ctx) -> Result<()> {
+    let how = "cp /proc/$PPID/exe $dir/x; exec unshare -m sh -ec \
+        \"mount --bind $exe $dir/x; exec $dir/x $endless\"";
+    names_what_calls(ctx, how)
+}
+
+fn of_a_deleted_file(ctx: &Ctx) -> Result<()> {
+    names_what_calls(ctx, "cp $exe $dir/x; exec 9<$dir/x; rm $dir/x; exec /proc/self/fd/9 $endless")
+}
+
+fn in_a_chroot(ctx: &Ctx) -> Result<()> {
+    names_what_calls(ctx, "mkdir $dir/r; cp $exe $dir/r/x; exec chroot $dir/r /x $endless")
 }
 
 fn kernel(ctx: &Ctx) -> Result<()> {
