@@ -10,6 +10,7 @@ pub mod visit;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan;
 
+use crate::catalog::PidNamespace;
 use crate::span::Span;
 
 pub use expr::{BinaryOp, Builtin, Call, Expr, ExprKind, UnaryOp};
@@ -63,6 +64,8 @@ pub struct Program {
     pub blocks: Vec<ProbeBlock>,
     /// Settings for run time.
     pub config: plan::Config,
+    /// The PID namespace that process and thread ids are of; absent: the first.
+    pub pid_namespace: Option<PidNamespace>,
     /// Reads of memory that fail, and of map entries that are not there, are reported.
     pub helper_errors: bool,
 }

@@ -73,6 +73,8 @@ helpers! {
     GET_CURRENT_CGROUP_ID = 80, "get_current_cgroup_id", 0, 4 . 18, true;
     /// Sends a signal to the current process.
     SEND_SIGNAL = 109, "send_signal", 1, 5 . 3, true;
+    /// Copies a packet behind a record into a perf buffer.
+    SKB_OUTPUT = 111, "skb_output", 5, 5 . 5, true;
     /// Copies user memory.
     PROBE_READ_USER = 112, "probe_read_user", 3, 5 . 5, true;
     /// Copies kernel memory.
@@ -85,6 +87,8 @@ helpers! {
     SEND_SIGNAL_THREAD = 117, "send_signal_thread", 1, 5 . 5, true;
     /// Ticks of the kernel's timer since boot.
     JIFFIES64 = 118, "jiffies64", 0, 5 . 5, false;
+    /// Copies the ids of the current process and thread in a PID namespace.
+    GET_NS_CURRENT_PID_TGID = 120, "get_ns_current_pid_tgid", 4, 5 . 7, true;
     /// Nanoseconds since boot, suspend counted.
     KTIME_GET_BOOT_NS = 125, "ktime_get_boot_ns", 0, 5 . 8, false;
     /// Copies a record into a ring buffer.
@@ -95,6 +99,8 @@ helpers! {
     RINGBUF_SUBMIT = 132, "ringbuf_submit", 2, 5 . 8, false;
     /// Drops a reserved record.
     RINGBUF_DISCARD = 133, "ringbuf_discard", 2, 5 . 8, false;
+    /// Copies the path that a `struct path` stands for.
+    D_PATH = 147, "d_path", 3, 5 . 10, true;
     /// Calls a function for each entry of a map.
     FOR_EACH_MAP_ELEM = 164, "for_each_map_elem", 4, 5 . 13, false;
     /// The cookie given when the program was attached.

@@ -337,6 +337,19 @@ pub enum Action {
         /// Index into [`Plan::maps`].
         map: u32,
     },
+    /// Detach the watchpoints on an address.
+    Unwatch {
+        /// The address.
+        address: Field,
+    },
+    /// Write a packet to a file in the format of pcap-savefile(5). Its record is the one that
+    /// [`crate::record`] describes, and comes by the perf buffer.
+    Packet {
+        /// Path of the file.
+        file: String,
+        /// Bytes to leave out from the start of the packet.
+        offset: u64,
+    },
     /// End the run.
     Exit {
         /// Exit status, an integer; absent: 0.
@@ -381,6 +394,9 @@ pub struct Config {
     pub str_trunc_trailer: String,
     /// Largest number of bytes that `cat` prints.
     pub max_cat_bytes: u64,
+    /// Pages of each CPU's perf buffer, a power of two; 0: as many as are usual.
+    #[serde(default)]
+    pub perf_rb_pages: u32,
     /// Licence that the kernel is told.
     pub license: String,
     /// User stacks show source lines and inlined functions, where debug information has them.
@@ -407,6 +423,7 @@ impl Default for Config {
             missing_probes: MissingProbes::Error,
             str_trunc_trailer: "..".into(),
             max_cat_bytes: 10240,
+            perf_rb_pages: 0,
             license: "GPL".into(),
             show_debug_info: true,
             cpp_demangle: true,

@@ -11,6 +11,13 @@ pub const ACTION_OFFSET: u32 = 0;
 /// Offset of the index of the program that sent the record, a `u32`.
 pub const PROGRAM_OFFSET: u32 = 4;
 
+/// Offset of the time of a packet, `CLOCK_BOOTTIME` in nanoseconds, a `u64`.
+pub const PACKET_TIME: u32 = HEADER_SIZE;
+/// Offset of the number of bytes of a packet, a `u64`.
+pub const PACKET_LENGTH: u32 = PACKET_TIME + 8;
+/// Offset of the bytes of a packet.
+pub const PACKET_DATA: u32 = PACKET_LENGTH + 8;
+
 /// What can be lost. The loss counters are an array in `.bss` with an entry for each program; an
 /// entry is a `u64` counter for each of these, in this order. All CPUs add to the same counters,
 /// atomically.

@@ -4,7 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use aya_obj::generated::bpf_insn;
+use rbtrace_probes_ebpf::kinds::ProgramType;
 use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
+
+use crate::load::verifier;
+use crate::sys::bpf::{ATTACH_FENTRY, ProgramSpec, load_program};
 
 /// Where the kernel keeps the BTF of its own types.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -135,6 +140,48 @@ pub fn target_profile() -> TargetProfile {
         cpus: possible_cpus(),
         has_btf: Path::new(VMLINUX_BTF).exists(),
     }
+}
+
+/// Whether the verifier lets programs of a type call a function of the kernel's that is made for
+/// them, which has this number among the kernel's types. `target`: number of the function that a
+/// tracing program is attached to. False also where that cannot be found out.
+pub fn may_call(name: &str, number: u32, program: ProgramType, target: u32) -> bool {
+    let mut log = vec![0u8; CALL_LOG];
+    let spec = ProgramSpec {
+        kind: program as u32,
+        name: c"may_call",
+        instructions: &call_alone(number),
+        license: c"GPL",
+        attach_type: if program == ProgramType::Tracing { ATTACH_FENTRY } else { 0 },
+        target,
+        btf: None,
+    };
+    if load_program(&spec, &mut log).is_ok() {
+        return true;
+    }
+    // The verifier looks at whether the call is allowed before it looks at the arguments, of which
+    // there are none.
+    let log = verifier::text(&log);
+    !log.is_empty() && !log.contains(&format!("calling kernel function {name} is not allowed"))
+}
+
+/// Bytes of the verifier's log for a program of two instructions.
+const CALL_LOG: usize = 1 << 14;
+
+/// A program that calls a function of the kernel with whatever is in the registers, and ends.
+fn call_alone(number: u32) -> [bpf_insn; 2] {
+    /// `BPF_JMP | BPF_CALL` and `BPF_JMP | BPF_EXIT`; `BPF_PSEUDO_KFUNC_CALL` (linux/bpf.h).
+    const CALL: u8 = 0x85;
+    const EXIT: u8 = 0x95;
+    const KERNEL_FUNCTION: u8 = 2;
+    let instruction = |code, source, imm| bpf_insn {
+        code,
+        _bitfield_align_1: [],
+        _bitfield_1: bpf_insn::new_bitfield_1(0, source),
+        off: 0,
+        imm,
+    };
+    [instruction(CALL, KERNEL_FUNCTION, number as i32), instruction(EXIT, 0, 0)]
 }
 
 /// Number of the PMU that serves a kind of probe (`kprobe`, `uprobe`), if the kernel has it.

@@ -14,6 +14,7 @@ pub mod load;
 mod losses;
 mod machine;
 mod maps;
+mod packets;
 mod print;
 pub mod request;
 pub mod resolve;

@@ -306,6 +306,11 @@ impl LoadedMap {
         Ok(self.raw().lookup(key)?.and_then(|v| self.split(&v)))
     }
 
+    /// Writes the value at `key`.
+    pub fn set(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        self.raw().update(key, value, 0)
+    }
+
     /// Removes every entry; in an array, sets every value to 0.
     pub fn clear(&self) -> io::Result<()> {
         self.zeroed.store(false, Relaxed);

@@ -35,6 +35,13 @@ pub enum Request {
         /// Index into [`rbtrace_probes_ebpf::plan::Plan::maps`].
         map: u32,
     },
+    /// Detach the watchpoints on an address.
+    Unwatch {
+        /// The address.
+        address: u64,
+    },
+    /// Write a packet to a file.
+    Packet(Packet),
     /// End the run.
     Exit {
         /// Exit status.
@@ -52,4 +59,15 @@ pub enum Request {
         /// The command.
         command: Vec<u8>,
     },
+}
+
+/// A packet of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Path of the file that it goes to.
+    pub file: String,
+    /// When it was seen: nanoseconds since 1970.
+    pub time: u64,
+    /// From its IP header on.
+    pub bytes: Vec<u8>,
 }

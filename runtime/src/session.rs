@@ -420,7 +420,7 @@ impl Session {
 
     /// Waits until something can be read.
     fn wait(&self, timeout: Option<Duration>, stop: Option<&StopFlag>) -> Result<(), Error> {
-        let rings = self.units.values().filter_map(Unit::ring_fd);
+        let rings = self.units.values().flat_map(Unit::ring_fds);
         let child = self.child.as_ref().map(Child::fd);
         let sources: Vec<BorrowedFd<'_>> = rings
             .chain(self.machine.wakers())

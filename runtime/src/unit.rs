@@ -18,6 +18,7 @@ use crate::load::{self, Loaded, LoadedProgram};
 use crate::losses::{LossTotal, Losses};
 use crate::machine::{Machine, UnitResolve};
 use crate::maps::LoadedMap;
+use crate::packets::{PacketFiles, PacketRings};
 use crate::request::Request;
 use crate::ring::Ring;
 use crate::session::{AttachReport, output};
@@ -34,6 +35,8 @@ pub(crate) struct Unit {
     loaded: Loaded,
     decoder: Decoder,
     ring: Option<Ring>,
+    packets: Option<PacketRings>,
+    files: PacketFiles,
     losses: Losses,
     attached: Vec<Group>,
 }
@@ -55,6 +58,9 @@ impl Unit {
         let loaded = load::load(object, shared)?;
         let ring = loaded.maps.iter().find(|m| m.plan.role == MapRole::Ring);
         let ring = ring.map(|m| Ring::new(m)).transpose()?;
+        let packets = loaded.maps.iter().find(|m| m.plan.role == MapRole::Packets);
+        let pages = loaded.plan.config.perf_rb_pages;
+        let packets = packets.map(|m| PacketRings::new(m, pages)).transpose()?;
         let resolve = UnitResolve {
             machine: Arc::clone(machine),
             plan: Arc::clone(&loaded.plan),
@@ -62,7 +68,8 @@ impl Unit {
         };
         let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
         let losses = Losses::new();
-        Ok(Self { loaded, decoder, ring, losses, attached: Vec::new() })
+        let files = PacketFiles::default();
+        Ok(Self { loaded, decoder, ring, packets, files, losses, attached: Vec::new() })
     }
 
     /// Its plan.
@@ -87,9 +94,10 @@ impl Unit {
         u32::try_from(index).ok()
     }
 
-    /// Readable when there are records.
-    pub fn ring_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.ring.as_ref().map(Ring::fd)
+    /// Each readable when there are records.
+    pub fn ring_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let packets = self.packets.iter().flat_map(PacketRings::fds);
+        self.ring.as_ref().map(Ring::fd).into_iter().chain(packets)
     }
 
     /// Whether anything is attached that may still report.
@@ -341,9 +349,22 @@ impl Unit {
         Ok(())
     }
 
+    /// Handles every packet that is there.
+    fn drain_packets(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        let Some(mut packets) = self.packets.take() else { return Ok(()) };
+        let mut result = Ok(());
+        packets.drain(|record| {
+            result = self.record(record, sink, &mut None);
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        self.packets = Some(packets);
+        result
+    }
+
     /// Handles records that are there, so many that others get their turn. The first `exit`
     /// sets `exit` and ends it. True if records may be left.
     pub fn drain(&mut self, sink: &mut dyn Sink, exit: &mut Option<i32>) -> Result<bool, Error> {
+        self.drain_packets(sink)?;
         let Some(mut ring) = self.ring.take() else { return Ok(false) };
         let mut result = Ok(());
         let mut left = ROUND;
@@ -367,7 +388,7 @@ impl Unit {
     }
 
     fn record(
-        &self,
+        &mut self,
         bytes: &[u8],
         sink: &mut dyn Sink,
         exit: &mut Option<i32>,
@@ -386,8 +407,28 @@ impl Unit {
                 *exit = Some(code);
                 Ok(())
             }
+            Request::Unwatch { address } => {
+                self.unwatch(address);
+                Ok(())
+            }
+            Request::Packet(packet) => match self.files.write(&packet) {
+                Ok(()) => Ok(()),
+                Err(e) => complain(sink, format!("cannot write packets to {}: {e}", packet.file)),
+            },
             Request::Cat { path, max_bytes } => cat(&path, max_bytes, sink),
             Request::System { command } => system(&command, sink),
+        }
+    }
+
+    /// Detaches the watchpoints on an address.
+    fn unwatch(&mut self, address: u64) {
+        let plan = Arc::clone(self.plan());
+        let watches = |probe: &u32| {
+            let target = plan.probes.get(*probe as usize).map(|probe| &probe.target);
+            matches!(target, Some(Target::Watchpoint(at)) if at.address == address)
+        };
+        for probe in self.attached().into_iter().filter(watches) {
+            drop(self.detach_probe(probe));
         }
     }
 

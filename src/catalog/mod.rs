@@ -21,8 +21,10 @@ use std::rc::Rc;
 use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
-    Catalog, DebugInfo, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
+    Catalog, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
 };
+use rbtrace_probes_ebpf::kinds::ProgramType;
+use rbtrace_runtime::features;
 use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::tracefs::Tracefs;
@@ -257,6 +259,25 @@ impl Catalog for Machine {
         // The id is the number of the directory (kernfs, fs/kernfs/mount.c).
         let directory = rustix::fs::stat(path).ok()?;
         (mounted.f_type as i64 == CGROUP2).then_some(directory.st_ino)
+    }
+
+    fn kfunc_allowed(&self, name: &str, program: ProgramType) -> bool {
+        /// A function that every kernel has and that can be traced.
+        const TRACEABLE: &str = "vfs_read";
+        let number = |name: &str| self.kernel_types.function_number(name);
+        let target = match program {
+            ProgramType::Tracing => number(TRACEABLE).unwrap_or(0),
+            _ => 0,
+        };
+        number(name).is_some_and(|id| features::may_call(name, id, program, target))
+    }
+
+    fn pid_namespace(&self) -> Option<PidNamespace> {
+        /// Inode number of the first PID namespace (`PROC_PID_INIT_INO`, linux/proc_ns.h).
+        const FIRST: u64 = 0xeffffffc;
+        let own = rustix::fs::stat("/proc/self/ns/pid").ok()?;
+        let namespace = PidNamespace { device: own.st_dev, inode: own.st_ino };
+        (namespace.inode != FIRST).then_some(namespace)
     }
 
     fn pid(&self) -> Option<u32> {

@@ -53,7 +53,10 @@ pub fn define(
 
 /// Whether the kernel takes types for the map's key and value.
 fn is_typed(kind: MapKind) -> bool {
-    !matches!(kind, MapKind::RingBuf | MapKind::StackTrace | MapKind::ProgArray)
+    !matches!(
+        kind,
+        MapKind::RingBuf | MapKind::StackTrace | MapKind::ProgArray | MapKind::PerfEventArray
+    )
 }
 
 fn attributes(btf: &mut Builder, map: &Map) -> Result<Vec<Member>, Error> {

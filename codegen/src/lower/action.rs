@@ -74,6 +74,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.return_default();
                 Ok(())
             }
+            Action::Unwatch(address) => self.send_one(address, |address| P::Unwatch { address }),
             Action::Time(format) => self.send(&[], |_| P::Time { format: format.clone() }),
             Action::Join { list, separator } => self.join_strings(list, separator),
         }

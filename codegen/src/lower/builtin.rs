@@ -1,6 +1,7 @@
 //! What the kernel knows: one arm a builtin.
 
 use cranelift_codegen::ir::{InstBuilder, Value};
+use rbtrace_lang::catalog::PidNamespace;
 use rbtrace_lang::hir::{Builtin, Int, Space};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::kinds::{self, Context};
@@ -12,12 +13,25 @@ use super::func::FnBuilder;
 use super::mem::Place;
 use crate::error::Error;
 
+/// Bytes of `struct bpf_pidns_info` of linux/bpf.h, and the offsets of its members.
+const IDS_BYTES: u32 = 8;
+const THREAD_ID: u32 = 0;
+const PROCESS_ID: u32 = 4;
+
 impl FnBuilder<'_, '_, '_> {
     /// The value of a builtin that is a scalar.
     pub(super) fn builtin(&mut self, builtin: Builtin) -> Result<Value, Error> {
         Ok(match builtin {
-            Builtin::Pid => self.upper_half(helpers::GET_CURRENT_PID_TGID),
-            Builtin::Tid => self.lower_half(helpers::GET_CURRENT_PID_TGID),
+            Builtin::Pid => match self.unit.program.pid_namespace {
+                Some(namespace) => self.id_in(namespace, PROCESS_ID)?,
+                None => self.upper_half(helpers::GET_CURRENT_PID_TGID),
+            },
+            Builtin::Tid => match self.unit.program.pid_namespace {
+                Some(namespace) => self.id_in(namespace, THREAD_ID)?,
+                None => self.lower_half(helpers::GET_CURRENT_PID_TGID),
+            },
+            Builtin::InitPid => self.upper_half(helpers::GET_CURRENT_PID_TGID),
+            Builtin::InitTid => self.lower_half(helpers::GET_CURRENT_PID_TGID),
             Builtin::Uid | Builtin::Username => self.lower_half(helpers::GET_CURRENT_UID_GID),
             Builtin::Gid => self.upper_half(helpers::GET_CURRENT_UID_GID),
             Builtin::Nsecs(Clock::Monotonic) => self.helper(helpers::KTIME_GET_NS, &[]),
@@ -57,6 +71,16 @@ impl FnBuilder<'_, '_, '_> {
             Builtin::Context => self.ctx,
             Builtin::Comm => return Err(self.bug("a string where a scalar is expected")),
         })
+    }
+
+    /// An id of the current thread in a PID namespace; 0 if the thread is of another one.
+    fn id_in(&mut self, namespace: PidNamespace, at: u32) -> Result<Value, Error> {
+        let ids = self.temp_bytes(IDS_BYTES)?;
+        let device = self.iconst(namespace.device as i64);
+        let inode = self.iconst(namespace.inode as i64);
+        let (address, size) = (self.address(ids), self.iconst(i64::from(IDS_BYTES)));
+        self.helper(helpers::GET_NS_CURRENT_PID_TGID, &[device, inode, address, size]);
+        Ok(self.load(ids.plus(at), Int::U32))
     }
 
     fn lower_half(&mut self, helper: helpers::Helper) -> Value {

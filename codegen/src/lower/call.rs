@@ -21,11 +21,13 @@ impl FnBuilder<'_, '_, '_> {
             Call::StrLen(text) => self.str_len(text),
             Call::StackLen(stack) => self.stack_len(stack),
             Call::Strncmp { left, right, len } => self.strncmp(left, right, *len),
+            Call::Memcmp { left, right, len } => self.memcmp(left, right, len),
             Call::StrStr { haystack, needle } => self.str_str(haystack, needle),
             Call::Bswap(value) => self.bswap(value, ty),
             Call::Register { offset } => self.register(*offset),
             Call::Helper { helper, context, args } => self.plain_helper(helper, *context, args),
             Call::WriteUser { to, from, len } => self.write_user(to, from, *len),
+            Call::SkbOutput { file, skb, len, offset } => self.skb_output(file, skb, len, *offset),
             Call::PerCpuAddress { offsets, variable, cpu } => {
                 self.per_cpu_address(*offsets, *variable, cpu)
             }
@@ -39,6 +41,7 @@ impl FnBuilder<'_, '_, '_> {
             | Call::Buf { .. }
             | Call::Ntop { .. }
             | Call::MacAddr(_)
+            | Call::Path(_)
             | Call::Stack => Err(self.bug("memory where a scalar is expected")),
         }
     }

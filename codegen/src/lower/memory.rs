@@ -331,6 +331,14 @@ impl FnBuilder<'_, '_, '_> {
                 let from = self.memory_of(addr)?;
                 self.copy(to, from, size)
             }
+            Call::Path(of) => {
+                let address = self.scalar(of)?;
+                // A path that is too long leaves its end there.
+                self.zero(to, size)?;
+                let (place, size) = (self.address(to), self.iconst(i64::from(size)));
+                self.watched_helper(helpers::D_PATH, &[address, place, size])?;
+                Ok(())
+            }
             Call::Stack => self.put_stack(ty, to),
             _ => Err(self.bug("a function that has no value in memory")),
         }

@@ -18,17 +18,17 @@ use crate::error::Error;
 
 /// Most rounds of a loop that the program runs itself. Each leaves two branches for the verifier
 /// to come back to, of which it keeps 8192 (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
-const INLINE_ROUNDS: u32 = 1024;
+pub(super) const INLINE_ROUNDS: u32 = 1024;
 /// Most bytes of a constant that is searched for without a callback.
 const INLINE_SEARCH: usize = 64;
 /// Most rounds of `bpf_loop` (`BPF_MAX_LOOPS` of linux/bpf.h).
 const MAX_ROUNDS: u64 = 1 << 23;
 
 /// Offsets of what callbacks share with the program.
-const LEFT: i32 = 0;
-const RIGHT: i32 = 8;
+pub(super) const LEFT: i32 = 0;
+pub(super) const RIGHT: i32 = 8;
 const RESULT: i32 = 16;
-const STATE: i32 = 24;
+pub(super) const STATE: i32 = 24;
 const CONTEXT_SIZE: u32 = 32;
 
 impl FnBuilder<'_, '_, '_> {
@@ -171,7 +171,7 @@ impl FnBuilder<'_, '_, '_> {
         self.run_search(context, rounds, name, round)
     }
 
-    fn search_context(&mut self, texts: [Place; 2], result: Value) -> Place {
+    pub(super) fn search_context(&mut self, texts: [Place; 2], result: Value) -> Place {
         let context = self.shared_memory(CONTEXT_SIZE);
         for (place, offset) in texts.into_iter().zip([LEFT, RIGHT]) {
             let address = self.address(place);
@@ -181,7 +181,7 @@ impl FnBuilder<'_, '_, '_> {
         context
     }
 
-    fn run_search(
+    pub(super) fn run_search(
         &mut self,
         context: Place,
         rounds: u64,
@@ -221,19 +221,19 @@ impl FnBuilder<'_, '_, '_> {
 }
 
 /// Ends a round: 0 goes on, 1 ends the loop.
-fn answer(b: &mut FunctionBuilder<'_>, stop: bool) {
+pub(super) fn answer(b: &mut FunctionBuilder<'_>, stop: bool) {
     let value = b.ins().iconst(I64, i64::from(stop));
     b.ins().return_(&[value]);
 }
 
 /// Stores the result and ends the loop.
-fn answer_with(b: &mut FunctionBuilder<'_>, context: Value, result: Value) {
+pub(super) fn answer_with(b: &mut FunctionBuilder<'_>, context: Value, result: Value) {
     b.ins().store(MemFlagsData::new(), result, context, RESULT);
     answer(b, true);
 }
 
 /// The byte at `index` of the text whose address is at `text` of the context.
-fn byte(b: &mut FunctionBuilder<'_>, context: Value, text: i32, index: Value) -> Value {
+pub(super) fn byte(b: &mut FunctionBuilder<'_>, context: Value, text: i32, index: Value) -> Value {
     let flags = MemFlagsData::new();
     let start = b.ins().load(I64, flags, context, text);
     let address = b.ins().iadd(start, index);
@@ -241,7 +241,7 @@ fn byte(b: &mut FunctionBuilder<'_>, context: Value, text: i32, index: Value) ->
 }
 
 /// Goes on in a block of its own if `index` is below `limit`; otherwise the loop ends.
-fn inside(b: &mut FunctionBuilder<'_>, index: Value, limit: u32) {
+pub(super) fn inside(b: &mut FunctionBuilder<'_>, index: Value, limit: u32) {
     let (within, beyond) = (b.create_block(), b.create_block());
     let is = b.ins().icmp_imm_s(IntCC::UnsignedLessThan, index, i64::from(limit));
     b.ins().brif(is, within, &[], beyond, &[]);

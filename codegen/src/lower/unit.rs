@@ -53,6 +53,8 @@ pub(super) enum OwnMap {
     Stacks,
     /// Captured stacks whose frames are places in files.
     BuildIdStacks,
+    /// Packets on their way to files.
+    Packets,
 }
 
 impl OwnMap {
@@ -260,6 +262,7 @@ impl<'a> UnitBuilder<'a> {
         }
         let index = self.unit.plan.maps.len() as u32;
         let u32_type = Type::Int { size: 4, signed: false };
+        let events = Type::Int { size: 4, signed: true };
         let u64s = |len| Type::Array { elem: Box::new(Type::Int { size: 8, signed: false }), len };
         let (symbol, role, kind, key, value, max_entries) = match own {
             OwnMap::Ring => {
@@ -287,6 +290,17 @@ impl<'a> UnitBuilder<'a> {
                 u64s(4 * STACK_FRAMES),
                 STACK_ENTRIES,
             ),
+            OwnMap::Packets => {
+                let kind = MapKind::PerfEventArray;
+                (
+                    "rbtrace_packets",
+                    MapRole::Packets,
+                    kind,
+                    u32_type,
+                    events,
+                    self.profile.cpus.max(1),
+                )
+            }
         };
         self.unit.plan.maps.push(Map {
             name: symbol.into(),

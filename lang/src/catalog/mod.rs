@@ -4,6 +4,7 @@
 pub mod ctypes;
 pub mod source;
 
+use rbtrace_probes_ebpf::kinds::ProgramType;
 use rbtrace_probes_ebpf::types::Field;
 
 use ctypes::{CType, Origin, Signature, Tag, TypeRef};
@@ -76,6 +77,17 @@ pub trait Catalog {
         None
     }
 
+    /// Whether a program of this type may call a kernel function that is made for eBPF programs,
+    /// for `kfunc_allowed`.
+    fn kfunc_allowed(&self, _name: &str, _program: ProgramType) -> bool {
+        false
+    }
+
+    /// The PID namespace that rbtrace runs in. `None`: the first one, whose ids the kernel gives.
+    fn pid_namespace(&self) -> Option<PidNamespace> {
+        None
+    }
+
     /// The process given by `-p`, or the one that `-c` started.
     fn pid(&self) -> Option<u32>;
 
@@ -86,6 +98,15 @@ pub trait Catalog {
     fn program(&self) -> Option<String> {
         self.pid().map(|pid| format!("/proc/{pid}/exe"))
     }
+}
+
+/// A PID namespace, by the file that stands for it (`/proc/PID/ns/pid`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PidNamespace {
+    /// Device number of the file system that the file is on, as stat(2) gives it.
+    pub device: u64,
+    /// Inode number of the file.
+    pub inode: u64,
 }
 
 /// A symbol of a program or library.

@@ -53,6 +53,11 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     TABLE.iter().any(|f| f.name == name)
 }
 
+/// How one is called.
+pub(super) fn usage(name: &str) -> Option<&'static str> {
+    TABLE.iter().find(|f| f.name == name).map(|f| f.usage)
+}
+
 /// Their names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|f| f.name)
@@ -125,7 +130,7 @@ impl Checker<'_> {
             "max" => Aggregate::Max { signed },
             "avg" => Aggregate::Avg { signed },
             "stats" => Aggregate::Stats { signed },
-            "tseries" => self.tseries(args, signed)?,
+            "tseries" => self.tseries(args, signed, span)?,
             "hist" => Aggregate::Hist { bits: self.hist_bits(args.get(1))? },
             _ => self.lhist(args, span)?,
         };

@@ -12,7 +12,7 @@ use crate::hir::{self, Call, ExprKind, Int, Space, Type};
 use crate::reference::{Docs, docs};
 use crate::span::Span;
 
-use super::convert::{cast, constant, text};
+use super::convert::{boolean, cast, constant, text};
 use super::place::Place;
 use super::{Checker, Typed, Value};
 
@@ -119,6 +119,11 @@ pub(crate) const TABLE: &[Builtin] = &[
             );
             Ok(Value::from(constant(0, Type::U32, span)))
         },
+    },
+    Builtin {
+        name: "has_cpid",
+        place: Place::ANYWHERE,
+        make: |cx, span| Ok(boolean(cx.cx.catalog.cpid().is_some(), span)),
     },
     Builtin { name: "usermode", place: Place::ANYWHERE, make: user_mode },
     Builtin { name: "kstack", place: Place::IN_TASK, make: |cx, span| cx.stack(true, &[], span) },
@@ -237,26 +242,17 @@ fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {
 
 /// What a function returned.
 fn result(checker: &mut Checker<'_>, span: Span) -> Typed {
-    let builtin = match checker.at.probes.first().map(|(_, probe)| &probe.target) {
-        // It is behind the arguments.
-        Some(Target::Fexit(f)) => {
-            let signature = checker.cx.types.kernel_function(f.module.as_deref(), &f.function);
-            let Some(signature) = signature else {
-                let function = f.function.clone();
-                return Err(checker.error(
-                    Diagnostic::error(
-                        "no-format",
-                        span,
-                        format!("the type of {function} is not known"),
-                    )
-                    .note("it is read from the kernel's types, /sys/kernel/btf"),
-                ));
-            };
-            hir::Builtin::Arg(signature.params.len() as u32)
-        }
-        _ => hir::Builtin::Retval,
+    let Some(Target::Fexit(f)) = checker.at.probes.first().map(|(_, probe)| &probe.target) else {
+        return Ok(Value::new(ExprKind::Builtin(hir::Builtin::Retval), Type::U64, span));
     };
-    Ok(Value::new(ExprKind::Builtin(builtin), Type::U64, span))
+    let function = f.function.clone();
+    match checker.cx.types.kernel_function(f.module.as_deref(), &function) {
+        Some(signature) => checker.function_result(&signature, span),
+        None => Err(checker.error(
+            Diagnostic::error("no-format", span, format!("the type of {function} is not known"))
+                .note("it is read from the kernel's types, /sys/kernel/btf"),
+        )),
+    }
 }
 
 /// Whether the processor was in user mode: 1 or 0.

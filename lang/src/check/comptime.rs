@@ -47,6 +47,15 @@ pub(super) const TABLE: &[Function] = &[
     Function::one("is_str", "is_str(value)", ask),
     Function::one("is_unsigned_integer", "is_unsigned_integer(value)", ask),
     Function::one("is_literal", "is_literal(value)", is_literal),
+    Function::one("kfunc_exist", "kfunc_exist(\"name\")", |cx, call| {
+        let name = kfunc(cx, call)?;
+        Ok(boolean(cx.cx.types.kernel_function(None, &name).is_some(), call.span))
+    }),
+    Function::one("kfunc_allowed", "kfunc_allowed(\"name\")", |cx, call| {
+        let name = kfunc(cx, call)?;
+        let program = cx.at.spec().program;
+        Ok(boolean(cx.cx.catalog.kfunc_allowed(&name, program), call.span))
+    }),
     Function::new("default_str_length", 0, 0, "default_str_length()", |cx, call| {
         Ok(number(u64::from(cx.settings.max_strlen), call.span))
     }),
@@ -60,6 +69,12 @@ fn ask(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     };
     let ty = checker.value(arg)?.expr.ty;
     Ok(boolean(holds(&ty), call.span))
+}
+
+/// The kernel function that `kfunc_exist` and `kfunc_allowed` ask about.
+fn kfunc(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed<String> {
+    let arg = call.args.first().ok_or(Stop::Reported)?;
+    checker.literal_text(&call.name.name, arg)
 }
 
 fn is_literal(_: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {

@@ -124,6 +124,9 @@ impl Checker<'_> {
             }
             None => {}
         }
+        if let Some(value) = functions::call_without_brackets(self, name, span) {
+            return value;
+        }
         let mut error = Diagnostic::error(
             "unknown-identifier",
             span,

@@ -54,7 +54,7 @@ use rbtrace_probes_ebpf::helpers::Helper;
 use crate::c::{self, Declarations};
 use crate::diag::{Diagnostic, Severity};
 use crate::hir::{self, Program};
-use crate::resolve::settings::Settings;
+use crate::resolve::settings::{Settings, Stability};
 use crate::resolve::{Context, Resolved};
 use crate::span::Span;
 use instance::Instance;
@@ -135,6 +135,7 @@ pub fn check(resolved: Resolved, cx: &Context<'_>) -> Result<Checked, Vec<Diagno
     program.maps = checker.maps.finish();
     program.blocks = instances.into_iter().filter_map(Instance::finish).collect();
     program.config = settings.run.clone();
+    program.pid_namespace = cx.catalog.pid_namespace();
     program.helper_errors = cx.options.helper_errors;
     Ok(Checked { program, warnings: diagnostics })
 }
@@ -243,6 +244,28 @@ impl<'a> Checker<'a> {
             return self.error(error());
         }
         Stop::Unknown
+    }
+
+    /// An error, or a warning the first time, about a feature that may still change, as the settings
+    /// say.
+    fn unstable(&mut self, feature: &str, span: Span) -> Typed<()> {
+        let setting = format!("unstable_{feature}");
+        let message = format!("{feature} may still change");
+        let diagnostic = match self.settings.stability(&setting) {
+            Stability::Enable => return Ok(()),
+            Stability::Warn => Diagnostic::warning("unstable-feature", span, message)
+                .help(format!("write `{setting}=enable` in the config block if that is no matter")),
+            Stability::Error => Diagnostic::error("unstable-feature", span, message)
+                .note(format!("`{setting}` is set to `error`, so that it is not used")),
+        };
+        if diagnostic.severity == Severity::Error {
+            return Err(self.error(diagnostic));
+        }
+        let told = |known: &Diagnostic| known.message == diagnostic.message;
+        if !self.diagnostics.iter().any(told) {
+            self.warn(diagnostic);
+        }
+        Ok(())
     }
 
     /// An error if the kernel is older than the helper that something needs.

@@ -23,7 +23,13 @@ const HOW: &[(&str, SeriesHow)] = &[
 const MOST_INTERVALS: u64 = (32 << 10) / SERIES_BUCKET as u64;
 
 impl Checker<'_> {
-    pub(super) fn tseries(&mut self, args: &[ast::Expr], signed: bool) -> Typed<Aggregate> {
+    pub(super) fn tseries(
+        &mut self,
+        args: &[ast::Expr],
+        signed: bool,
+        span: Span,
+    ) -> Typed<Aggregate> {
+        self.unstable("tseries", span)?;
         let [_, interval, intervals, rest @ ..] = args else { return Err(Stop::Reported) };
         let length = self.literal_number("tseries", interval)?;
         if length == 0 {

@@ -240,6 +240,7 @@ impl<'a> Dump<'a> {
             Action::Zero(map) => format!("zero {}", self.map(*map)),
             Action::Exit(None) => "exit".into(),
             Action::Exit(Some(code)) => format!("exit {}", self.expr(code)),
+            Action::Unwatch(address) => format!("unwatch {}", self.expr(address)),
             Action::Time(format) => format!("time {format:?}"),
             Action::Join { list, separator } => format!("join {}, {separator:?}", self.expr(list)),
         };

@@ -178,10 +178,14 @@ pub enum UnaryOp {
 /// Things the kernel knows, without arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Builtin {
-    /// Process id; `uint32`.
+    /// Process id in rbtrace's own PID namespace, 0 for a process of another; `uint32`.
     Pid,
-    /// Thread id; `uint32`.
+    /// Thread id in rbtrace's own PID namespace, 0 for a thread of another; `uint32`.
     Tid,
+    /// Process id in the first PID namespace; `uint32`.
+    InitPid,
+    /// Thread id in the first PID namespace; `uint32`.
+    InitTid,
     /// User id; `uint64`.
     Uid,
     /// Group id; `uint64`.
@@ -301,6 +305,16 @@ pub enum Call {
         /// Number of bytes.
         len: u64,
     },
+    /// `memcmp(a, b, n)`: the difference of the first two bytes that differ among the first `n`, as
+    /// `int8`; 0 if there are none. A value that is shorter goes on with zeros; `int32`.
+    Memcmp {
+        /// Any value.
+        left: Expr,
+        /// Any value.
+        right: Expr,
+        /// Number of bytes; `uint64`.
+        len: Expr,
+    },
     /// `strstr(s, t)`: index of the first occurrence, -1 if there is none; `int64`.
     StrStr {
         /// A string.
@@ -325,6 +339,21 @@ pub enum Call {
         from: Expr,
         /// Number of bytes, no more than the source has.
         len: u32,
+    },
+    /// `path(p)`: the path that a `struct path` of the kernel stands for, as text; the address is one
+    /// whose type the verifier knows.
+    Path(Expr),
+    /// `skboutput(file, skb, n, offset)`: has user space write a packet to a file; `int64`, 0 if it
+    /// worked.
+    SkbOutput {
+        /// Path of the file.
+        file: String,
+        /// Pointer to a `struct sk_buff`, whose type the verifier knows.
+        skb: Expr,
+        /// Bytes of the packet; `uint64`.
+        len: Expr,
+        /// Bytes to leave out from its start.
+        offset: u64,
     },
     /// The address of a kernel variable that each CPU has its own of; `uint64`, 0 if there is no
     /// such CPU.

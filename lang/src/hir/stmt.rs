@@ -153,6 +153,8 @@ pub enum Action {
     Zero(MapId),
     /// `exit()`, `exit(n)`; the program ends there.
     Exit(Option<Expr>),
+    /// `unwatch(address)`, a `uint64`
+    Unwatch(Expr),
     /// `time(fmt)`
     Time(String),
     /// `join(argv, sep)`: strings behind a pointer to pointers.

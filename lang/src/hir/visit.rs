@@ -74,7 +74,7 @@ fn arguments(action: &Action) -> Vec<&Expr> {
         | Action::Cat { args, .. }
         | Action::Debugf { args, .. }
         | Action::System { args, .. } => args.iter().collect(),
-        Action::PrintValue(value) => vec![value],
+        Action::PrintValue(value) | Action::Unwatch(value) => vec![value],
         Action::PrintEntry { key, value, .. } => [key].into_iter().chain(value).collect(),
         Action::Exit(code) => code.iter().collect(),
         Action::Join { list, .. } => vec![list],
@@ -130,6 +130,7 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
             vec![e]
         }
         Call::Strncmp { left, right, .. } => vec![left, right],
+        Call::Memcmp { left, right, len } => vec![left, right, len],
         Call::StrStr { haystack, needle } => vec![haystack, needle],
         Call::StrConcat { left, right } => vec![left, right],
         Call::Cut { text, len } => vec![text, len],
@@ -137,6 +138,8 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
         Call::TextOf { number, .. } => vec![number],
         Call::Helper { args, .. } => args.iter().collect(),
         Call::WriteUser { to, from, .. } => vec![to, from],
+        Call::Path(of) => vec![of],
+        Call::SkbOutput { skb, len, .. } => vec![skb, len],
         Call::PerCpuAddress { cpu, .. } => vec![cpu],
         Call::Ntop { family, addr } => family.iter().chain([addr]).collect(),
         Call::MapLen(_) | Call::Stack | Call::Register { .. } => Vec::new(),

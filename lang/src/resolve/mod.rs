@@ -118,7 +118,8 @@ enum Failure {
 /// All that is wrong with the config block and the attach points.
 pub fn resolve(script: ast::Script, cx: &Context<'_>) -> Result<Resolved, Vec<Diagnostic>> {
     let mut resolver = Resolver { cx, errors: Vec::new(), warnings: Vec::new() };
-    let settings = settings::read(script.settings(), &cx.options.environment, &mut resolver.errors);
+    let Resolver { errors, warnings, .. } = &mut resolver;
+    let settings = settings::read(script.settings(), &cx.options.environment, errors, warnings);
     let mut resolved = Resolved {
         definitions: script.definitions,
         declarations: Vec::new(),

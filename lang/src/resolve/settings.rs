@@ -55,6 +55,17 @@ fn defaults() -> Vec<(&'static str, Shown)> {
     all.filter_map(|setting| Some((setting.name, setting.default.as_ref()?.shown()))).collect()
 }
 
+/// What a script says of a feature that may still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// It must not be used.
+    Error,
+    /// Its use is warned about.
+    Warn,
+    /// It may be used.
+    Enable,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -70,6 +81,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What is said of the unstable feature that this setting is about.
+    pub fn stability(&self, setting: &str) -> Stability {
+        let shown = self.shown.iter().find(|(name, _)| *name == setting).map(|(_, shown)| shown);
+        match shown {
+            Some(Shown::Text(word)) if word == "error" => Stability::Error,
+            Some(Shown::Text(word)) if word == "warn" => Stability::Warn,
+            _ => Stability::Enable,
+        }
+    }
+
     fn show(&mut self, name: &str, given: &Given<'_>) {
         if let Some((_, shown)) = self.shown.iter_mut().find(|(n, _)| *n == name) {
             *shown = shown.given(given);
@@ -149,8 +170,10 @@ const fn setting(name: &'static str, default: Initial, about: &'static str, set:
 }
 
 /// bpftrace asks before it lets a script use some parts of the language.
-const fn unstable_part(name: &'static str) -> Setting {
-    setting(name, Initial::Text("warn"), "", |_, v| unstable(v))
+const fn unstable_part(name: &'static str, default: Option<Initial>) -> Setting {
+    let about =
+        "Whether the use of this part of the language is an error, is warned about or neither.";
+    Setting { name, default, about, set: |_, v| unstable(v) }
 }
 
 /// Every setting.
@@ -205,7 +228,15 @@ pub(crate) const TABLE: &[Setting] = &[
         },
     ),
     setting("on_stack_limit", Initial::Int(32), "", |_, v| int(v, 0, u64::MAX).map(drop)),
-    setting("perf_rb_pages", Initial::Int(0), "", |_, v| int(v, 0, u64::MAX).map(drop)),
+    setting(
+        "perf_rb_pages",
+        Initial::Int(0),
+        "Pages of each CPU's buffer for the packets of `skboutput()`; 0: as many as are usual.",
+        |s, v| {
+            s.run.perf_rb_pages = int(v, 0, MOST_PAGES)? as u32;
+            Ok(())
+        },
+    ),
     setting(
         "str_trunc_trailer",
         Initial::Text(".."),
@@ -263,14 +294,14 @@ pub(crate) const TABLE: &[Setting] = &[
             Ok(())
         },
     ),
-    unstable_part("unstable_import"),
-    unstable_part("unstable_import_statement"),
-    unstable_part("unstable_map_decl"),
-    unstable_part("unstable_macro"),
-    unstable_part("unstable_tseries"),
-    unstable_part("unstable_typeinfo"),
-    unstable_part("unstable_addr"),
-    unstable_part("unstable_dw_ustack"),
+    unstable_part("unstable_import_statement", Some(Initial::Text("enable"))),
+    unstable_part("unstable_tseries", Some(Initial::Text("warn"))),
+    unstable_part("unstable_typeinfo", Some(Initial::Text("enable"))),
+    unstable_part("unstable_dw_ustack", Some(Initial::Text("warn"))),
+    unstable_part("unstable_import", None),
+    unstable_part("unstable_map_decl", None),
+    unstable_part("unstable_macro", None),
+    unstable_part("unstable_addr", None),
     Setting {
         name: "dummy_ts_map",
         default: None,
@@ -281,6 +312,13 @@ pub(crate) const TABLE: &[Setting] = &[
         },
     },
 ];
+
+/// Settings of features that were unstable once and always are there now.
+const DEPRECATED: &[&str] =
+    &["unstable_import", "unstable_map_decl", "unstable_macro", "unstable_addr"];
+
+/// Most pages of each CPU's perf buffer.
+const MOST_PAGES: u64 = 1 << 16;
 
 /// Licences that the kernel takes for compatible with the GPL (include/linux/license.h).
 const LICENSES: &[&str] =
@@ -294,6 +332,7 @@ pub fn read(
     entries: &[ConfigEntry],
     env: &[(String, String)],
     errors: &mut Vec<Diagnostic>,
+    warnings: &mut Vec<Diagnostic>,
 ) -> Settings {
     let mut settings = Settings::default();
     for entry in entries {
@@ -312,6 +351,16 @@ pub fn read(
             ConfigValue::Str(t) | ConfigValue::Word(t) => Given::Text(t),
         };
         settings.show(&name, &given);
+        if DEPRECATED.contains(&name.as_str()) {
+            warnings.push(
+                Diagnostic::warning(
+                    "deprecated-setting",
+                    entry.span,
+                    format!("`{name}` has no effect"),
+                )
+                .note("what it was about is always there"),
+            );
+        }
         if let Err(expected) = (setting.set)(&mut settings, &given) {
             errors.push(
                 Diagnostic::error(
@@ -397,10 +446,10 @@ mod tests {
     fn environment_wins() {
         let env = [("BPFTRACE_MAX_STRLEN".to_owned(), "64".to_owned())];
         let mut errors = Vec::new();
-        let settings = read(&[], &env, &mut errors);
+        let settings = read(&[], &env, &mut errors, &mut Vec::new());
         assert_eq!(settings.max_strlen, 64);
         let env = [("BPFTRACE_MAX_STRLEN".to_owned(), "lots".to_owned())];
-        read(&[], &env, &mut errors);
+        read(&[], &env, &mut errors, &mut Vec::new());
         assert_eq!(errors.len(), 1);
         assert!(errors[0].labels.is_empty(), "no place in the script is wrong");
     }

@@ -136,7 +136,8 @@ fn check_action(plan: &Plan, action: &Action) -> Checked {
             ensure(integer, "an exit status is no integer")?;
             args(code.as_slice())
         }
-        Action::Time { .. } => Ok(()),
+        Action::Unwatch { address } => args(std::slice::from_ref(address)),
+        Action::Packet { .. } | Action::Time { .. } => Ok(()),
     }
 }
 

@@ -65,6 +65,9 @@ pub enum MapRole {
     Scratch,
     /// Captured stacks.
     Stacks,
+    /// The perf buffer that carries packets. At most one in a plan; it has an entry for each CPU,
+    /// whatever `max_entries` says.
+    Packets,
     /// Read-only data (`.rodata`) or variables (`.bss`, `.data`).
     Data,
 }
@@ -82,6 +85,8 @@ pub enum MapKind {
     Cell,
     /// `BPF_MAP_TYPE_PROG_ARRAY`
     ProgArray,
+    /// `BPF_MAP_TYPE_PERF_EVENT_ARRAY`
+    PerfEventArray,
     /// `BPF_MAP_TYPE_PERCPU_HASH`
     PerCpuHash,
     /// `BPF_MAP_TYPE_PERCPU_ARRAY`
@@ -107,6 +112,7 @@ impl MapKind {
             MapKind::Hash => 1,
             MapKind::Array | MapKind::Cell => 2,
             MapKind::ProgArray => 3,
+            MapKind::PerfEventArray => 4,
             MapKind::PerCpuHash => 5,
             MapKind::PerCpuArray | MapKind::PerCpuCell => 6,
             MapKind::StackTrace => 7,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use rbtrace_probes_ebpf::plan::Action;
-use rbtrace_probes_ebpf::record::ACTION_OFFSET;
-use rbtrace_probes_ebpf::types::Field;
+use rbtrace_probes_ebpf::record::{ACTION_OFFSET, PACKET_DATA, PACKET_LENGTH, PACKET_TIME};
+use rbtrace_probes_ebpf::types::{Clock, Field};
 
-use super::read::{slice, u32_at};
+use super::read::{slice, u32_at, u64_at};
 use super::typed::Typed;
 use super::{DecodeError, Decoder};
 use crate::event::{Event, Formatted, HelperError};
 use crate::format::Format;
-use crate::request::Request;
+use crate::request::{Packet, Request};
 use crate::time;
 use crate::value::Value;
 
@@ -65,6 +65,10 @@ impl RecordReader<'_> {
             Action::Clear { map } => Request::Clear { map: *map },
             Action::Zero { map } => Request::Zero { map: *map },
             Action::Exit { code } => Request::Exit { code: self.exit_code(code.as_ref())? },
+            Action::Unwatch { address } => {
+                Request::Unwatch { address: self.value(address)?.bits().unwrap_or(0) }
+            }
+            Action::Packet { file, offset } => Request::Packet(self.packet(file, *offset)?),
             Action::Time { format } => {
                 let now = self.decoder.resolve.now();
                 let text = time::strftime(format, now, self.decoder.zone());
@@ -115,6 +119,19 @@ impl RecordReader<'_> {
         // The lowest 32 bits, as a conversion to `int` in C.
         let [a, b, c, d, ..] = bits.to_le_bytes();
         Ok(i32::from_le_bytes([a, b, c, d]))
+    }
+
+    fn packet(self, file: &str, offset: u64) -> Result<Packet, DecodeError> {
+        let boot = u64_at(self.bytes, PACKET_TIME)?;
+        let offset_of_boot = self.decoder.resolve.clock_offset(Clock::Boot).unwrap_or(0);
+        let length = u32::try_from(u64_at(self.bytes, PACKET_LENGTH)?).unwrap_or(u32::MAX);
+        let bytes = slice(self.bytes, PACKET_DATA, length)?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(Packet {
+            file: file.to_owned(),
+            time: boot.saturating_add_signed(offset_of_boot),
+            bytes: bytes.get(offset..).unwrap_or_default().to_vec(),
+        })
     }
 
     fn join(self, separator: &str, args: &[Field]) -> Result<Event, DecodeError> {

@@ -20,8 +20,12 @@ const TYPE_BREAKPOINT: u32 = 5;
 pub(crate) const CPU_CLOCK: u64 = 0;
 /// `PERF_COUNT_SW_DUMMY`
 const DUMMY: u64 = 9;
+/// `PERF_COUNT_SW_BPF_OUTPUT`
+const BPF_OUTPUT: u64 = 10;
 /// `PERF_SAMPLE_TIME`
 const SAMPLE_TIME: u64 = 1 << 2;
+/// `PERF_SAMPLE_RAW`
+const SAMPLE_RAW: u64 = 1 << 10;
 /// `PERF_UPROBE_REF_CTR_OFFSET_SHIFT`: the bit of `config` that `ref_ctr_offset` begins at, as
 /// the uprobe PMU's `format/ref_ctr_offset` in sysfs says.
 const SEMAPHORE_SHIFT: u32 = 32;
@@ -146,6 +150,17 @@ pub(crate) fn open_task_events(cpu: u32) -> io::Result<OwnedFd> {
     // Readable after each record: what counts events counts samples only.
     attr.set_watermark(1);
     attr.__bindgen_anon_2.wakeup_watermark = 1;
+    open(&attr, None, Some(cpu))
+}
+
+/// An event that fires when a program writes a record into a perf buffer on a CPU.
+pub(crate) fn open_output(cpu: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    attr.type_ = TYPE_SOFTWARE;
+    attr.config = BPF_OUTPUT;
+    attr.sample_type = SAMPLE_RAW;
+    attr.__bindgen_anon_1.sample_period = 1;
+    attr.__bindgen_anon_2.wakeup_events = 1;
     open(&attr, None, Some(cpu))
 }
 

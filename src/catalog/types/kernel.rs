@@ -171,6 +171,11 @@ impl KernelTypes {
         self.of(module).find_map(|at| at.signature(at.btf.find(&[Kind::Func], name)?.id(), 0))
     }
 
+    /// The number of a function of the kernel itself among its types.
+    pub fn function_number(&self, name: &str) -> Option<u32> {
+        self.kernel()?.btf.find(&[Kind::Func], name).map(|function| function.id())
+    }
+
     /// Declarations of a function's parameters, as a listing shows them, and of what it returns
     /// under the name `retval` unless that is nothing. `None`: nothing is known of the function.
     pub fn declarations(&self, module: Option<&str>, name: &str) -> Option<Vec<String>> {

@@ -46,6 +46,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "wild" => wild(number(0)?, number(1)?, number(2)?),
         "offsets" => (0..number(0)?).for_each(|_| targets::live_offsets()),
         "syscalls" => (0..number(0)?).for_each(|_| sys::getpgid()),
+        "datagrams" => datagrams(number(0)? as usize)?,
         "ids" => ids()?,
         other => bail!("no workload {other}"),
     }
@@ -74,6 +75,16 @@ fn strings(texts: &[String]) -> Result<()> {
     for text in texts {
         let text = CString::new(text.as_str())?;
         targets::live_string(text.as_ptr());
+    }
+    Ok(())
+}
+
+/// Sends datagrams to this machine: the `n`th consists of 100 + `n` bytes, all of them `n`.
+fn datagrams(count: usize) -> Result<()> {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    let to = socket.local_addr()?;
+    for n in 0..count {
+        socket.send_to(&vec![n as u8; 100 + n], to)?;
     }
     Ok(())
 }

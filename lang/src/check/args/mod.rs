@@ -109,6 +109,24 @@ impl Checker<'_> {
         })
     }
 
+    /// What the function of an `fexit` probe returned. The kernel puts it behind the arguments.
+    pub fn function_result(&mut self, signature: &Signature, span: Span) -> Typed {
+        if signature.result == CType::Void {
+            let function = self.function();
+            return Err(self.error(Diagnostic::error(
+                "builtin-not-here",
+                span,
+                format!("{function} returns nothing"),
+            )));
+        }
+        let place = Place::Register(signature.params.len() as u32);
+        self.parameter(&signature.result, place, span).map_err(|why| {
+            self.error(
+                Diagnostic::error("unreadable-field", span, "retval cannot be read").note(why),
+            )
+        })
+    }
+
     /// The value of a parameter, or why there is none.
     fn parameter(&mut self, ty: &CType, place: Place, span: Span) -> Result<Value, &'static str> {
         let builtin = match place {

@@ -2,6 +2,7 @@
 //! are beside the code that checks them, a file a family.
 
 mod convert;
+mod kernel;
 mod maps;
 mod output;
 mod process;
@@ -128,6 +129,11 @@ pub(crate) const FAMILIES: &[Family] = &[
         table: process::TABLE,
         docs: docs!("src/check/functions", "process.md"),
     },
+    Family {
+        title: "Objects of the kernel",
+        table: kernel::TABLE,
+        docs: docs!("src/check/functions", "kernel.md"),
+    },
     Family { title: "Types", table: comptime::TABLE, docs: comptime::DOCS },
 ];
 
@@ -145,8 +151,7 @@ pub(super) struct CallSite<'e> {
 const MOST_ARGS: usize = 128;
 
 /// Functions of bpftrace that are not built yet.
-const UNSUPPORTED: &[&str] =
-    &["kfunc_allowed", "kfunc_exist", "memcmp", "skboutput", "skb_output", "unwatch", "watchpoint"];
+const UNSUPPORTED: &[&str] = &["watchpoint"];
 
 fn all() -> impl Iterator<Item = &'static Function> {
     FAMILIES.iter().flat_map(|family| family.table)
@@ -159,6 +164,18 @@ fn find(name: &str) -> Option<&'static Function> {
 /// Whether there is a function of this name.
 pub(crate) fn exists(name: &str) -> bool {
     find(name).is_some() || aggregate::is_aggregate(name)
+}
+
+/// Types the bare name of a function, which is a call if the function can do without arguments.
+/// `None`: there is no such function.
+pub(super) fn call_without_brackets(
+    checker: &mut Checker<'_>,
+    name: &str,
+    span: Span,
+) -> Option<Typed> {
+    let function = find(name).filter(|function| function.min == 0)?;
+    let name = ast::Ident { name: name.to_owned(), span };
+    Some((function.make)(checker, &CallSite { name: &name, args: &[], span }))
 }
 
 /// Types a call.
@@ -296,13 +313,16 @@ impl Checker<'_> {
         expected: &str,
     ) -> super::Stop {
         let shown = self.show(&found.ty);
-        self.error(
-            Diagnostic::error(
-                "argument-type",
-                found.span,
-                format!("{function}() cannot take this"),
-            )
-            .label(format!("expected {expected}, found {shown}")),
+        let error = Diagnostic::error(
+            "argument-type",
+            found.span,
+            format!("{function}() cannot take this"),
         )
+        .label(format!("expected {expected}, found {shown}"));
+        let usage = find(function).map(|f| f.usage).or_else(|| aggregate::usage(function));
+        self.error(match usage {
+            Some(usage) => error.help(format!("it is called as {usage}")),
+            None => error,
+        })
     }
 }

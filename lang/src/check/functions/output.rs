@@ -32,9 +32,23 @@ pub(super) const TABLE: &[Function] = &[
     Function::new("fail", 1, MOST_ARGS, "fail(format, ...)", fail),
     Function::new("print", 1, 3, "print(value), print(@map[, top[, div]])", print),
     Function::new("exit", 0, 1, "exit([status])", exit),
+    Function::one("unwatch", "unwatch(address)", unwatch),
     Function::new("join", 1, 2, "join(strings[, separator])", join),
     Function::new("assert", 2, 2, "assert(condition, message)", assert),
 ];
+
+/// Detaches the watchpoints on an address.
+fn unwatch(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let arg = call.args.first().ok_or(Stop::Reported)?;
+    let value = checker.value(arg)?;
+    match &value.expr.ty {
+        Type::Int(_) | Type::Ptr { .. } => {
+            let address = cast(value.expr, &Type::U64);
+            Ok(Value::stmt(StmtKind::Action(Action::Unwatch(address)), call.span))
+        }
+        _ => Err(checker.wrong_argument("unwatch", &value.expr, "an address")),
+    }
+}
 
 impl Checker<'_> {
     /// A function that takes a format.

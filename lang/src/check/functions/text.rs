@@ -15,6 +15,7 @@ pub(super) const TABLE: &[Function] = &[
     Function::new("buf", 1, 2, "buf(pointer, length), buf(array[, length])", buf),
     Function::one("strlen", "strlen(string)", string_length),
     Function::new("strncmp", 3, 3, "strncmp(string, string, length)", strncmp),
+    Function::new("memcmp", 3, 3, "memcmp(value, value, bytes)", memcmp),
     Function::one("strcap", "strcap(string)", strcap),
     Function::new("strstr", 2, 2, "strstr(string, part)", strstr),
     Function::new("str_concat", 2, 2, "str_concat(string, string)", str_concat),
@@ -222,6 +223,29 @@ fn strncmp(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     Ok(Value::new(kind, Type::U64, call.span))
 }
 
+/// Compares the bytes of any two values.
+fn memcmp(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
+    let [left, right, length] = call.args else { return Err(Stop::Reported) };
+    let mut bytes_of = |arg: &ast::Expr| -> Typed<Expr> {
+        let value = checker.value(arg)?.expr;
+        match super::super::types::size_of(&value.ty, &checker.program) {
+            0 => Err(checker.wrong_argument("memcmp", &value, "a value that has bytes")),
+            _ => Ok(value),
+        }
+    };
+    let (left, right) = (bytes_of(left), bytes_of(right));
+    let len = match super::super::fold::int_literal(length) {
+        Some(_) => {
+            let n = checker.literal_number("memcmp", length)?;
+            Checker::uint64_constant(n, length.span)
+        }
+        None => checker.uint64(length, "memcmp")?,
+    };
+    let (left, right) = (left?, right?);
+    let kind = ExprKind::Call(Box::new(Call::Memcmp { left, right, len }));
+    Ok(Value::new(kind, Type::Int(Int { size: 4, signed: true }), call.span))
+}
+
 /// `strncmp(probe, "...", n)`: which of the block's probes it holds for is known here.
 fn probe_strncmp(
     checker: &mut Checker<'_>,
@@ -285,14 +309,15 @@ fn str_concat(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     Ok(Value::new(kind, Type::Str { size: CONCATENATED }, call.span))
 }
 
-/// Bytes that a string has room for, its NUL included.
+/// Bytes that a string has room for, its NUL included, or that an array of chars has.
 fn strcap(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
     let value = checker.value(arg)?;
-    if let Type::Ptr { .. } = value.expr.ty {
-        return string_length(checker, call);
-    }
-    let text = string(checker, "strcap", arg)?;
-    let size = super::super::types::size_of(&text.ty, &checker.program);
+    let bytes = match &value.expr.ty {
+        Type::Ptr { .. } => return string_length(checker, call),
+        Type::Array { elem, .. } if matches!(**elem, Type::Int(Int { size: 1, .. })) => value.expr,
+        _ => string(checker, "strcap", arg)?,
+    };
+    let size = super::super::types::size_of(&bytes.ty, &checker.program);
     Ok(number(u64::from(size), call.span))
 }

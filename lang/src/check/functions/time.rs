@@ -16,8 +16,8 @@ pub(super) const TABLE: &[Function] = &[
     Function::new("nsecs", 0, 1, "nsecs([clock])", nsecs),
     Function::new("time", 0, 1, "time([format])", time),
     Function::new("strftime", 2, 2, "strftime(format, nanoseconds)", strftime),
-    Function::new("pid", 0, 1, "pid([init])", id),
-    Function::new("tid", 0, 1, "tid([init])", id),
+    Function::new("pid", 0, 1, "pid([curr_ns|init])", id),
+    Function::new("tid", 0, 1, "tid([curr_ns|init])", id),
 ];
 
 /// What `time()` prints by itself.
@@ -109,26 +109,29 @@ fn strftime(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     Ok(Value::new(kind, Type::Timestamp { format, clock }, call.span))
 }
 
-/// `pid(init)`: the id in the first namespace, which is what the kernel gives.
+/// `pid(namespace)`, `tid(namespace)`: an id in the PID namespace of rbtrace or in the first one.
 fn id(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let name = call.name.name.as_str();
-    if let Some(arg) = call.args.first() {
-        match &arg.kind {
-            Ast::Ident(word) if word == "init" => {}
-            Ast::Ident(word) if word == "curr_ns" => {
-                return Err(checker.unsupported(arg.span, format!("{name}(curr_ns)")));
-            }
-            _ => {
-                return Err(checker.error(
-                    Diagnostic::error(
-                        "argument-type",
-                        arg.span,
-                        format!("{name}() takes the name of a namespace"),
-                    )
-                    .label("expected init or curr_ns"),
-                ));
-            }
+    let value = super::super::builtins::find(checker, name, call.span).ok_or(Stop::Reported)??;
+    let Some(arg) = call.args.first() else { return Ok(value) };
+    let word = match &arg.kind {
+        Ast::Ident(word) => word.as_str(),
+        _ => "",
+    };
+    let builtin = match (word, name) {
+        ("curr_ns", _) => return Ok(value),
+        ("init", "pid") => Builtin::InitPid,
+        ("init", _) => Builtin::InitTid,
+        _ => {
+            return Err(checker.error(
+                Diagnostic::error(
+                    "argument-type",
+                    arg.span,
+                    format!("{name}() takes the name of a namespace"),
+                )
+                .label("expected init or curr_ns"),
+            ));
         }
-    }
-    super::super::builtins::find(checker, name, call.span).ok_or(Stop::Reported)?
+    };
+    Ok(Value::new(ExprKind::Builtin(builtin), Type::U32, call.span))
 }

@@ -14,6 +14,32 @@ values.
     BEGIN { print(bytes(typeof(uint64))); }",
     },
     Code {
+        name: "path-refused",
+        text: "\
+The kernel answers path() only to programs on a few functions, and refuses all others when they are
+loaded.
+
+    fentry:vfs_read { print(path(args.file.f_path)); }         # refused
+    fentry:filp_close { print(path(args.filp.f_path)); }       # right",
+    },
+    Code {
+        name: "unknown-to-kernel",
+        text: "\
+path() and skboutput() hand an object to the kernel, which must know its type. It knows that of an
+argument of the function that the probe is on, and of what is in it, but not of what another pointer
+in there points to.
+
+    fentry:vfs_fallocate { print(path(args.file.f_path)); }    # right: a part of *file",
+    },
+    Code {
+        name: "unstable-feature",
+        text: "\
+The feature works, but what it prints and how it is called may change with a new version. A setting
+says whether that is a matter: `enable` for no, `warn`, or `error` to have nothing use it by mistake.
+
+    config = { unstable_tseries=enable }",
+    },
+    Code {
         name: "aggregate-as-value",
         text: "\
 The map keeps more than one number: `hist`, `lhist` and `stats` have no single value that could be

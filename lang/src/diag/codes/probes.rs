@@ -5,6 +5,12 @@ use super::Code;
 /// The codes.
 pub const CODES: &[Code] = &[
     Code {
+        name: "deprecated-setting",
+        text: "\
+The setting allowed a feature that was unstable in earlier versions of the language. Now it is always
+there, and the setting can go.",
+    },
+    Code {
         name: "attach-point-form",
         text: "\
 An attach point has parts between colons, and each kind of probe its own. The message shows the forms of

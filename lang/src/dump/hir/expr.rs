@@ -140,6 +140,9 @@ impl Dump<'_> {
             Call::Strncmp { left, right, len } => {
                 format!("strncmp({}, {}, {len})", self.expr(left), self.expr(right))
             }
+            Call::Memcmp { left, right, len } => {
+                format!("memcmp({}, {}, {})", self.expr(left), self.expr(right), self.expr(len))
+            }
             Call::StrStr { haystack, needle } => {
                 format!("strstr({}, {})", self.expr(haystack), self.expr(needle))
             }
@@ -160,6 +163,10 @@ impl Dump<'_> {
             }
             Call::WriteUser { to, from, len } => {
                 format!("write_user({}, {}, {len})", self.expr(to), self.expr(from))
+            }
+            Call::Path(of) => format!("path({})", self.expr(of)),
+            Call::SkbOutput { file, skb, len, offset } => {
+                format!("skboutput({file:?}, {}, {}, {offset})", self.expr(skb), self.expr(len))
             }
             Call::PerCpuAddress { variable, cpu, .. } => {
                 format!("percpu_kaddr({variable:#x}, {})", self.expr(cpu))

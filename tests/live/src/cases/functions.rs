@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
-use crate::features::Feature::Root;
+use crate::features::Feature::{Btf, Root};
 use crate::runner::Test;
 
 pub const TESTS: &[Test] = &[
@@ -14,6 +14,10 @@ pub const TESTS: &[Test] = &[
     Test::new("functions/addresses", &[Root], addresses),
     Test::new("functions/clocks", &[Root], clocks),
     Test::new("functions/loops_that_count", &[Root], loops_that_count),
+    Test::new("functions/memory", &[Root], memory),
+    Test::new("functions/known_when_compiled", &[Root, Btf], known_when_compiled),
+    Test::new("functions/namespace_of_processes", &[Root], namespace_of_processes),
+    Test::new("functions/unwatch", &[Root], unwatch),
     Test::new("functions/long_strings", &[Root], long_strings),
 ];
 
@@ -87,6 +91,51 @@ fn loops_that_count(ctx: &Ctx) -> Result<()> {
         if ($n > 2 && len(@x) == 3) { print(($n, $t)); }
         clear(@x);"#;
     prints(ctx, body, &["(1003, (6, 3))"])
+}
+
+fn memory(ctx: &Ctx) -> Result<()> {
+    let body = r#"$n = 2; $a = (uint8)200; $b = (uint8)100;
+        print((memcmp("abc", "abd", 3), memcmp("abc", "abd", $n), memcmp("abd", "abc", 3)));
+        print((memcmp($a, $b, 1), memcmp("a", "abc", 3), memcmp((int64)256, (int64)512, 8)));
+        print((memcmp((1, "ab"), (1, "ab"), 99), memcmp("abc", "xyz", 0), sizeof(memcmp(1, 2, 1))));
+        $long = str_concat("left", "right"); $other = str_concat("left", "rights"); $most = 2000;
+        print((memcmp($long, $other, 9), memcmp($long, $other, $most), strcap((int8[])"xyz")));"#;
+    let lines = ["(-1, 0, 1)", "(-156, -98, -1)", "(0, 0, 4)", "(0, -115, 4)"];
+    prints(ctx, body, &lines)?;
+    // So many bytes are compared by a callback of the kernel's.
+    let script = r#"config = { max_strlen=4000 } BEGIN { $a = str($1); $b = str($2); $most = 3000;
+        print((memcmp($a, $b, 4000), memcmp($a, $b, $most), memcmp($b, $a, 3501))); exit(); }"#;
+    let text = |end: char| format!("{}{end}", "x".repeat(3500));
+    let out = ctx.script(script).args(&[&text('a'), &text('c')]).finish()?.success()?;
+    out.lines_are(&["(-2, 0, 2)"])
+}
+
+fn known_when_compiled(ctx: &Ctx) -> Result<()> {
+    let body = r#"print((kfunc_exist("vfs_read"), kfunc_exist("no_such_function")));
+        if comptime (kfunc_exist("no_such_function")) { fail("it does not exist"); }
+        print((kfunc_allowed("vfs_read"), kfunc_allowed("no_such_function")));
+        print((has_cpid, has_cpid(), default_str_length, typeinfo(true).base_type));"#;
+    let lines = ["(true, false)", "(false, false)", "(false, false, 1024, bool)"];
+    prints(ctx, body, &lines)
+}
+
+/// In a PID namespace of its own rbtrace is process 1, or 2 where a shell is before it.
+fn namespace_of_processes(ctx: &Ctx) -> Result<()> {
+    let script =
+        "BEGIN { print((pid < 10, tid == pid(curr_ns), pid(init) == tid(init))); exit(); }";
+    let shell = format!("unshare -p -f {} -q -e '{script}'\n", ctx.rbtrace.display());
+    let shell = ctx.file("run.sh", shell)?;
+    let out = std::process::Command::new("sh").arg(shell).output().context("run a shell")?;
+    let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    anyhow::ensure!(printed.contains("(true, true, true)"), "{printed:?}, {errors}");
+    Ok(())
+}
+
+/// A watchpoint that nothing is left of leaves nothing to wait for.
+fn unwatch(ctx: &Ctx) -> Result<()> {
+    let script = "watchpoint:0x1000:8:w { } BEGIN { unwatch(0x2000); unwatch(0x1000); }";
+    ctx.script(script).finish()?.success().map(drop)
 }
 
 /// More scratch memory than a per-CPU map has room for.

@@ -5,6 +5,7 @@ mod core;
 pub mod differential;
 mod docs;
 mod elf;
+mod fentry;
 mod functions;
 mod generated;
 mod kprobe;
@@ -35,6 +36,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         uprobe::TESTS,
         tracepoint::TESTS,
         kprobe::TESTS,
+        fentry::TESTS,
         xdp::TESTS,
         lifecycle::TESTS,
         losses::TESTS,

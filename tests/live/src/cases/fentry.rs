@@ -1,0 +1,68 @@
+//! Kernel functions by trampolines: what only they can tell of their arguments.
+
+use anyhow::{Context, Result};
+
+use crate::ctx::{COMM, Ctx};
+use crate::features::Feature::{Fentry, Root};
+use crate::runner::Test;
+
+pub const TESTS: &[Test] = &[
+    Test::new("fentry/paths", &[Root, Fentry], paths),
+    Test::new("fentry/results", &[Root, Fentry], results),
+    Test::new("fentry/packets", &[Root, Fentry], packets),
+];
+
+fn paths(ctx: &Ctx) -> Result<()> {
+    let file = ctx.file("some-name", "")?.to_string_lossy().into_owned();
+    let script = format!(
+        r#"fentry:filp_close /comm == "{COMM}"/ {{
+            printf("%s %s\n", path(args.filp.f_path), path(args.filp.f_path, 5)); }}"#
+    );
+    let out = ctx.script(&script).workload(&format!("open {file}")).finish()?.success()?;
+    // What does not fit is cut at the front.
+    out.has_line(&format!("{file} name"))
+}
+
+fn results(ctx: &Ctx) -> Result<()> {
+    let file = ctx.file("some-name", "")?.to_string_lossy().into_owned();
+    let script = format!(
+        r#"fexit:do_filp_open /comm == "{COMM}"/ {{
+            if (is_err(retval)) {{ printf("%d\n", (int64)retval); return; }}
+            print(str(retval.f_path.dentry.d_name.name)); }}"#
+    );
+    let workload = format!("open {file} /does/not/exist");
+    let out = ctx.script(&script).workload(&workload).finish()?.success()?;
+    out.has_line("some-name")?;
+    out.has_line(&format!("-{}", libc::ENOENT))
+}
+
+fn packets(ctx: &Ctx) -> Result<()> {
+    let file = ctx.file("packets.pcap", "")?;
+    let script = format!(
+        r#"fentry:ip_rcv {{ $sent = skboutput("{}", args.skb, args.skb.len, 28); @[$sent] = count(); }}"#,
+        file.display()
+    );
+    let out = ctx.script(&script).json().workload("datagrams 300").finish()?.success()?;
+    let known = out.map("@")?;
+    out.check(known.as_object().is_some_and(|m| m.keys().eq(["0"])), "packets were refused")?;
+    let written = std::fs::read(&file).context("read the packets")?;
+    let payloads = payloads(&written);
+    // The workload's are all there and whole, whatever else came by.
+    let expected = (0..300).map(|n| vec![n as u8; 100 + n]);
+    let missing = expected.filter(|packet| !payloads.contains(&packet.as_slice())).count();
+    out.same("packets that are not in the file", missing, 0)
+}
+
+/// What is behind the headers of each packet in a file of pcap-savefile(5).
+fn payloads(file: &[u8]) -> Vec<&[u8]> {
+    let mut rest = file.get(24..).unwrap_or_default();
+    let mut found = Vec::new();
+    while let Some((header, after)) = rest.split_first_chunk::<16>() {
+        let [.., a, b, c, d] = *header;
+        let length = u32::from_ne_bytes([a, b, c, d]) as usize;
+        let Some((packet, after)) = after.split_at_checked(length) else { break };
+        found.push(packet);
+        rest = after;
+    }
+    found
+}
