@@ -90,12 +90,20 @@ fn not_attached(severity: Severity, probe: &str, why: &runtime::Error, at: Span)
     diagnostic.label(why.to_string())
 }
 
-/// A program that the verifier refuses is a bug of the compiler; the script's line comes first.
+/// A program that the verifier refuses is a bug of the compiler, unless the script asks for more than
+/// the verifier follows; the script's line comes first.
 fn rejection(rejected: &Rejected, sources: &Sources, loudness: Loudness) -> String {
     let message = "the kernel's verifier refuses the code for this";
     let mut diagnostic = Diagnostic::error("verifier", place(rejected, sources), message)
-        .label(rejected.reason.clone())
-        .help("this is a bug in rbtrace, not in the script: please report both, with the output of -v");
+        .label(rejected.reason.clone());
+    diagnostic = match rejected.is_too_much() {
+        true => diagnostic
+            .note("it follows every round of a `while` loop, a million instructions in all")
+            .help("for ($i : 0..n) { } runs any number of times, since its body is looked at once"),
+        false => diagnostic.help(
+            "this is a bug in rbtrace, not in the script: please report both, with the output of -v",
+        ),
+    };
     // An object comes without the text of its script.
     if rejected.line.is_none() || sources.get(0).is_none() {
         diagnostic.labels.clear();

@@ -133,7 +133,17 @@ impl Checker<'_> {
             AstStmt::While { cond, body } => {
                 let cond = self.value(cond).and_then(|value| self.truth(value));
                 let body = self.loop_body(body);
-                push(StmtKind::While { cond: cond?, body });
+                let cond = cond?;
+                if matches!(cond.kind, ExprKind::Int(1..)) && !leaves(&body, false) {
+                    self.error(
+                        Diagnostic::error("endless-loop", span, "this loop never ends")
+                            .note("the kernel takes no program that may run for ever")
+                            .help(
+                                "`break` leaves a loop; for ($i : 0..n) { } runs a number of times",
+                            ),
+                    );
+                }
+                push(StmtKind::While { cond, body });
             }
             AstStmt::ForMap { var, map, body } => self.for_map(var, map, body, span, into)?,
             AstStmt::ForRange { var, start, end, body } => {
@@ -410,6 +420,20 @@ fn count_stmts(stmts: &[Stmt]) -> usize {
         _ => 0,
     };
     stmts.iter().map(|stmt| 1 + inner(stmt)).sum()
+}
+
+/// Whether anything in the body of a loop leaves it. `deeper`: of a loop in that loop.
+fn leaves(stmts: &[Stmt], deeper: bool) -> bool {
+    stmts.iter().any(|stmt| match &stmt.kind {
+        StmtKind::Break => !deeper,
+        StmtKind::Return(_) | StmtKind::Action(Action::Exit(_)) => true,
+        StmtKind::Block(body) => leaves(body, deeper),
+        StmtKind::If { then, otherwise, .. } => leaves(then, deeper) || leaves(otherwise, deeper),
+        StmtKind::While { body, .. }
+        | StmtKind::ForRange { body, .. }
+        | StmtKind::ForMap { body, .. } => leaves(body, true),
+        _ => false,
+    })
 }
 
 /// The zero of a type, where there is a constant for it.

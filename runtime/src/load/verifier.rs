@@ -26,6 +26,20 @@ pub struct Rejected {
     pub error: io::Error,
 }
 
+impl Rejected {
+    /// Whether the verifier did not come to an end: what it was given is no mistake of the compiler,
+    /// but takes too many rounds or is too large.
+    pub fn is_too_much(&self) -> bool {
+        const SIGNS: [&str; 4] = [
+            "infinite loop detected",
+            "BPF program is too large",
+            "jumps is too complex",
+            "back-edge from insn",
+        ];
+        SIGNS.iter().any(|sign| self.reason.contains(sign))
+    }
+}
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the kernel's verifier refuses program {}: {}", self.program, self.reason)?;
@@ -102,7 +116,7 @@ fn instruction_index(line: &str) -> Option<usize> {
 
 /// Lines after or between the interesting ones.
 fn is_statistics(line: &str) -> bool {
-    const STARTS: [&str; 10] = [
+    const STARTS: [&str; 12] = [
         "processed ",
         "verification time ",
         "stack depth ",
@@ -112,6 +126,8 @@ fn is_statistics(line: &str) -> bool {
         "func#",
         "peak_states ",
         "insns processed",
+        "cur state:",
+        "old state:",
         "parent ",
     ];
     let line = line.trim();
@@ -165,6 +181,16 @@ processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
         assert_eq!(r.reason, "invalid bpf_context access off=8 size=8");
         assert_eq!((r.instruction, r.line, r.column), (Some(1), Some(3), Some(6)));
         assert_eq!(r.source_line.as_deref(), Some("$x = args.foo;"));
+    }
+
+    #[test]
+    fn loops_that_do_not_end_are_told_apart() {
+        let log = "0: (05) goto pc-1\ninfinite loop detected at insn 0\ncur state: R1=ctx()\n\
+                   old state: R1=ctx()\nprocessed 2 insns (limit 1000000)\n";
+        let error = || io::Error::from_raw_os_error(libc::EINVAL);
+        let endless = explain("p", error(), log.into(), &[]);
+        assert_eq!(endless.reason, "infinite loop detected at insn 0");
+        assert!(endless.is_too_much() && !explain("p", error(), LOG.into(), &[]).is_too_much());
     }
 
     #[test]

@@ -14,6 +14,16 @@ values.
     BEGIN { print(bytes(typeof(uint64))); }",
     },
     Code {
+        name: "endless-loop",
+        text: "\
+The condition of a `while` loop is always true, and nothing in the loop leaves it. The kernel takes no
+program that may run for ever.
+
+    while (1) { @x++; }                              # wrong
+    while (1) { if (@x++ > 9) { break; } }           # right
+    for ($i : 0..10) { @x++; }                       # right",
+    },
+    Code {
         name: "path-refused",
         text: "\
 The kernel answers path() only to programs on a few functions, and refuses all others when they are
