@@ -9,6 +9,7 @@ use rbtrace_lang::catalog::Catalog;
 use rbtrace_lang::resolve::Resolved;
 use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
 use rbtrace_probes_ebpf::plan::{Object, Target};
+use rbtrace_runtime::symbols::cpp;
 
 use crate::catalog::{Machine, format, glob};
 
@@ -309,13 +310,21 @@ fn user_functions(
     fields: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let (binary, pattern) = rest.rsplit_once(':').unwrap_or((rest, "*"));
+    let by_cpp = rest.split_once(":cpp:");
+    let (binary, pattern) = by_cpp.or_else(|| rest.rsplit_once(':')).unwrap_or((rest, "*"));
     let binary = if binary.is_empty() { "*" } else { binary };
     let binaries = machine.binaries(binary);
     if binaries.is_empty() && !every {
         bail!("there is no program or library `{binary}`");
     }
     for path in binaries {
+        if by_cpp.is_some() {
+            for symbol in machine.cpp_functions(&path, pattern).unwrap_or_default() {
+                let function = cpp::signature(&symbol).unwrap_or(symbol);
+                writeln!(out, "{kind}:{path}:cpp:\"{function}\"")?;
+            }
+            continue;
+        }
         for function in machine.user_functions(&path, pattern).unwrap_or_default() {
             writeln!(out, "{kind}:{path}:{function}")?;
             if fields {

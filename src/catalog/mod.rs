@@ -25,8 +25,8 @@ use rbtrace_lang::catalog::{
 };
 use rbtrace_probes_ebpf::kinds::ProgramType;
 use rbtrace_runtime::features;
-use rbtrace_runtime::symbols::Binary;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
+use rbtrace_runtime::symbols::{Binary, cpp};
 use rbtrace_runtime::tracefs::Tracefs;
 
 pub use headers::Headers;
@@ -197,6 +197,16 @@ impl Catalog for Machine {
         }
         let functions = self.functions_of(binary)?;
         Some(functions.iter().filter(|name| glob::matches(pattern, name)).cloned().collect())
+    }
+
+    fn cpp_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>> {
+        let name = if pattern.contains('(') { cpp::signature } else { cpp::name };
+        let functions = self.functions_of(binary)?;
+        let matching = functions.iter().filter(|symbol| match name(symbol) {
+            Some(name) => glob::matches(pattern, &name),
+            None => glob::matches(pattern, symbol),
+        });
+        Some(matching.cloned().collect())
     }
 
     fn source_line(&self, binary: &str, line: &SourceLine) -> Result<u64, SourceLineError> {

@@ -35,6 +35,11 @@ impl Catalog for Machine {
         Some(matching(&["free", "main", "malloc", "walk"], pattern))
     }
 
+    fn cpp_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
+        let matches = !matching(&["Shell::run"], pattern).is_empty();
+        Some(matches.then(|| "_ZN5Shell3runEi".to_owned()).into_iter().collect())
+    }
+
     fn raw_tracepoints(&self, _: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
         let names = matching(&["sched_switch", "sys_enter"], pattern);
         Some(names.into_iter().map(|name| ("vmlinux".to_owned(), name)).collect())

@@ -29,6 +29,12 @@ pub trait Catalog {
     /// one.
     fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>>;
 
+    /// As [`Catalog::user_functions`], by the names that functions have in C++; parameters count if the
+    /// pattern has any. The functions go by their symbols.
+    fn cpp_functions(&self, _binary: &str, _pattern: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// The address, in the file's own address space, of the first instruction of a line of a
     /// program's or library's source.
     ///

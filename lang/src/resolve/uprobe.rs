@@ -13,11 +13,12 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
     if let Some((binary, line)) = source_line::parse(&texts) {
         return source_line::expand(kind, binary, &line, point, cx);
     }
-    let (binary, function) = match texts.as_slice() {
+    let (binary, function, naming) = match texts.as_slice() {
         // With a process given, its own program may be left out.
-        [function] if pid.is_some() => (None, *function),
-        ["", function] if pid.is_some() => (None, *function),
-        [binary, function] if !binary.is_empty() => (Some(*binary), *function),
+        [function] if pid.is_some() => (None, *function, Naming::Symbol),
+        ["", function] if pid.is_some() => (None, *function, Naming::Symbol),
+        [binary, function] if !binary.is_empty() => (Some(*binary), *function, Naming::Symbol),
+        [binary, "cpp", function] if !binary.is_empty() => (Some(*binary), *function, Naming::Cpp),
         [_, language, _] => return Err(Failure::Malformed(language_error(point, language))),
         _ => return Err(point.wrong_form(kind.spec().forms)),
     };
@@ -26,7 +27,12 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
         Some(binary) => binaries(binary, point, cx)?,
         None => cx.catalog.program().into_iter().collect(),
     };
-    let place = parse_function(kind, function, point, last)?;
+    let place = match naming {
+        Naming::Symbol => parse_function(kind, function, point, last)?,
+        // Operators of C++ have signs in their names.
+        Naming::Cpp if !function.is_empty() => Place::Cpp(function),
+        Naming::Cpp => return Err(point.wrong_form(kind.spec().forms)),
+    };
     if matches!(place, Place::Address(_)) && binary.is_some_and(is_pattern) {
         return Err(Failure::Malformed(
             point
@@ -48,8 +54,18 @@ pub(super) fn expand(kind: ProbeKind, point: &Point, cx: &Context<'_>) -> Expans
     Ok(probes)
 }
 
+/// What a function is called by.
+enum Naming {
+    /// Its symbol.
+    Symbol,
+    /// Its name in C++.
+    Cpp,
+}
+
 /// Where in a file.
 enum Place<'a> {
+    /// A name or pattern as C++ has it.
+    Cpp(&'a str),
     /// A name or pattern and an offset in bytes.
     Function(&'a str, u64),
     /// An address in the file's own address space.
@@ -79,12 +95,9 @@ fn parse_function<'a>(
 }
 
 fn language_error(point: &Point, language: &str) -> Diagnostic {
-    match language {
-        "cpp" => point
-            .bad_part(1, "demangled C++ names are not supported yet")
-            .help("give the mangled name, as nm(1) shows it"),
-        _ => point.bad_part(1, format!("`{language}` is no language whose names are known")),
-    }
+    point
+        .bad_part(1, format!("`{language}` is no language whose names are known"))
+        .note("the only one is cpp; names of other languages are those that nm(1) shows")
 }
 
 /// The files that a name or pattern stands for.
@@ -124,19 +137,31 @@ fn in_binary(
     probes: &mut Vec<Probe>,
 ) -> Result<(), Failure> {
     let index = point.parts.len() - 1;
-    let (name, offset) = match place {
+    let (name, offset, found) = match place {
         Place::Address(address) => {
             probes.push(probe(kind, binary, None, *address, cx));
             return Ok(());
         }
-        Place::Function(name, offset) => (*name, *offset),
+        Place::Function(name, offset) => (*name, *offset, cx.catalog.user_functions(binary, name)),
+        Place::Cpp(name) => (*name, 0, cx.catalog.cpp_functions(binary, name)),
     };
-    match cx.catalog.user_functions(binary, name) {
+    match found {
         Some(found) => {
             if found.is_empty() && !many {
-                return Err(Failure::Missing(unknown(binary, name, point, index, cx)));
+                let error = unknown(binary, name, point, index, cx);
+                return Err(Failure::Missing(match place {
+                    Place::Cpp(_) => error.note(format!(
+                        "rbtrace -l '{}:{binary}:cpp:*' lists its functions",
+                        kind.spec().name
+                    )),
+                    _ => error,
+                }));
             }
-            probes.extend(found.into_iter().map(|f| probe(kind, binary, Some(f), offset, cx)));
+            let named = found.into_iter().map(|f| probe(kind, binary, Some(f), offset, cx));
+            probes.extend(named.map(|probe| match place {
+                Place::Cpp(_) => called_by_cpp(probe, kind, binary),
+                _ => probe,
+            }));
         }
         None if many => {}
         None => {
@@ -171,6 +196,16 @@ fn unknown(binary: &str, name: &str, point: &Point, index: usize, cx: &Context<'
         return error.note("the file has no symbols; its functions can be probed by address");
     }
     did_you_mean(error, name, all.iter().map(String::as_str))
+}
+
+/// A probe whose name says that it was given by a name of C++.
+fn called_by_cpp(probe: Probe, kind: ProbeKind, binary: &str) -> Probe {
+    let file = format!("{}:{binary}:", kind.spec().name);
+    let name = match probe.name.strip_prefix(&file) {
+        Some(symbol) => format!("{file}cpp:{symbol}"),
+        None => probe.name,
+    };
+    Probe { name, ..probe }
 }
 
 fn probe(

@@ -66,6 +66,11 @@ impl Catalog for Machine {
     fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
         Some(select(pattern, USER_FUNCTIONS))
     }
+    fn cpp_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
+        let known = [("Shell::run", "_ZN5Shell3runEi"), ("Shell::stop", "_ZN5Shell4stopEv")];
+        let matching = known.iter().filter(|(name, _)| matches(pattern, name));
+        Some(matching.map(|(_, symbol)| (*symbol).to_owned()).collect())
+    }
     fn source_line(&self, binary: &str, line: &SourceLine) -> Result<u64, SourceLineError> {
         match (binary, line.file.as_str(), line.line) {
             ("/bin/bash", "main.c", 10) => Ok(0x1234),

@@ -11,6 +11,7 @@ use super::read::{array, slice, u32_at, u64_at, unsigned};
 use super::{DecodeError, Decoder, merge, series};
 use crate::format::sign_extend;
 use crate::resolve::RawFrame;
+use crate::symbols::cpp;
 use crate::time;
 use crate::value::{Frame, Stack, Text, Value};
 
@@ -96,7 +97,10 @@ impl<'a> Typed<'a> {
             }
             Type::CgroupPath { filter } => self.cgroup(u64_at(bytes, 0)?, filter),
             Type::Probe => self.probe(u64_at(bytes, 0)?, |probe| probe.name.clone())?,
-            Type::Func => self.probe(u64_at(bytes, 0)?, function)?,
+            Type::Func => {
+                let demangle = self.decoder.plan.config.cpp_demangle;
+                self.probe(u64_at(bytes, 0)?, |probe| function(probe, demangle))?
+            }
             Type::Tseries { .. } => series::value(self.decoder, ty, &[bytes], None)?,
             Type::Count
             | Type::Sum { .. }
@@ -229,13 +233,21 @@ fn inet(bytes: &[u8]) -> Result<Value, DecodeError> {
     }))
 }
 
-/// Name of the function that a probe is on; the probe's own name if it is on none.
-fn function(probe: &Probe) -> String {
+/// Name of the function that a probe is on; the probe's own name if it is on none. Symbols of C++ are
+/// shown as they are written there if `demangle` says so.
+fn function(probe: &Probe, demangle: bool) -> String {
     match &probe.target {
-        Target::Kprobe(f) | Target::Kretprobe(f) if !f.function.is_empty() => f.function.clone(),
-        Target::Uprobe(f) | Target::Uretprobe(f) => {
-            f.symbol.clone().unwrap_or_else(|| format!("{:#x}", f.offset))
+        Target::Kprobe(f) | Target::Kretprobe(f) | Target::Fentry(f) | Target::Fexit(f)
+            if !f.function.is_empty() =>
+        {
+            f.function.clone()
         }
+        Target::Uprobe(f) | Target::Uretprobe(f) => match &f.symbol {
+            Some(symbol) => {
+                cpp::signature(symbol).filter(|_| demangle).unwrap_or_else(|| symbol.clone())
+            }
+            None => format!("{:#x}", f.offset),
+        },
         _ => probe.name.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! Functions of programs and libraries.
 
+pub mod cpp;
 mod instructions;
 pub mod kernel;
 mod library;
