@@ -295,6 +295,13 @@ const ORDINARY_SIGNALS: &[&str] = &[
     "Unknown signal 33",
 ];
 
+/// The number of a system call.
+pub fn syscall_number(arch: Arch, name: &str) -> Option<u32> {
+    let all = Names::Syscalls(arch).texts();
+    let number = all.iter().position(|text| *text == name).filter(|_| !name.is_empty())?;
+    u32::try_from(number).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +316,9 @@ mod tests {
         assert_eq!(text(Names::Signals, 64), Some("Real-time signal 30"));
         assert_eq!(text(Names::Syscalls(Arch::X86_64), 0), Some("read"));
         assert_eq!(text(Names::Syscalls(Arch::X86_64), 334), Some("rseq"));
+        assert_eq!(syscall_number(Arch::X86_64, "rseq"), Some(334));
+        assert_eq!(syscall_number(Arch::Aarch64, "read"), Some(63));
+        assert_eq!(syscall_number(Arch::X86_64, ""), None);
         assert_eq!(text(Names::Syscalls(Arch::Aarch64), 63), Some("read"));
     }
 }

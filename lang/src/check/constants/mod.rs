@@ -7,6 +7,9 @@
 mod macros;
 mod table;
 
+use rbtrace_probes_ebpf::names;
+use rbtrace_probes_ebpf::profile::Arch;
+
 use crate::ast::{Expr, ExprKind, MapDecl, UnaryOp};
 use crate::c::Declarations;
 use crate::catalog::ctypes::TypeRef;
@@ -42,13 +45,20 @@ pub(super) fn find(name: &str, checker: &Checker<'_>) -> Option<Constant> {
     if let Some((of, value)) = variant.or_else(|| checker.cx.types.kernel_enumerator(name)) {
         return Some(Constant::Variant { of, value });
     }
-    if let Some(value) = table::find(name, checker.cx.profile.arch) {
+    let arch = checker.cx.profile.arch;
+    if let Some(value) = table::find(name, arch).or_else(|| system_call(name, arch)) {
         return Some(Constant::Value(value));
     }
     rbtrace_probes_ebpf::kinds::ProbeKind::ALL
         .into_iter()
         .find(|kind| verdict(*kind).is_some())
         .map(|kind| Constant::VerdictOf(kind.spec().name))
+}
+
+/// The number of a system call by what asm/unistd.h or sys/syscall.h calls it.
+fn system_call(name: &str, arch: Arch) -> Option<i128> {
+    let call = name.strip_prefix("__NR_").or_else(|| name.strip_prefix("SYS_"))?;
+    names::syscall_number(arch, call).map(i128::from)
 }
 
 /// Replaces what the number of a map's entries is called.

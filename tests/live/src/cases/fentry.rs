@@ -15,8 +15,8 @@ pub const TESTS: &[Test] = &[
 fn paths(ctx: &Ctx) -> Result<()> {
     let file = ctx.file("some-name", "")?.to_string_lossy().into_owned();
     let script = format!(
-        r#"fentry:filp_close /comm == "{COMM}"/ {{
-            printf("%s %s\n", path(args.filp.f_path), path(args.filp.f_path, 5)); }}"#
+        r#"fentry:security_file_open /comm == "{COMM}"/ {{
+            printf("%s %s\n", path(args.file.f_path), path(args.file.f_path, 5)); }}"#
     );
     let out = ctx.script(&script).workload(&format!("open {file}")).finish()?.success()?;
     // What does not fit is cut at the front.
