@@ -1,6 +1,6 @@
 //! Every tool compiles, and attaches where the machine has what it probes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,33 +12,63 @@ use crate::output::Output;
 const LEAST: usize = 38;
 
 pub fn sid_compile(ctx: &Ctx) -> Result<()> {
-    each_tool(ctx, "sid", |run| run.arg("--emit-elf").arg("/dev/null"))
+    each_tool(ctx, "sid", Mode::Compile)
 }
 
 pub fn bookworm_compile(ctx: &Ctx) -> Result<()> {
-    each_tool(ctx, "bookworm", |run| run.arg("--emit-elf").arg("/dev/null"))
+    each_tool(ctx, "bookworm", Mode::Compile)
 }
 
 pub fn sid_attach(ctx: &Ctx) -> Result<()> {
-    each_tool(ctx, "sid", |run| run.arg("--dry-run"))
+    each_tool(ctx, "sid", Mode::Attach)
 }
 
 pub fn bookworm_attach(ctx: &Ctx) -> Result<()> {
-    each_tool(ctx, "bookworm", |run| run.arg("--dry-run"))
+    each_tool(ctx, "bookworm", Mode::Attach)
+}
+
+/// How far a tool is to come.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// To an object.
+    Compile,
+    /// To probes that are attached.
+    Attach,
+}
+
+impl Mode {
+    fn run<'a>(self, ctx: &'a Ctx, tool: &Path) -> Run<'a> {
+        match self {
+            Mode::Compile => ctx.rbtrace().arg(tool).args(&["--emit-elf", "/dev/null"]),
+            Mode::Attach => ctx.rbtrace().arg(tool).args(&["--dry-run", "-v"]),
+        }
+    }
+
+    /// Fails unless it came that far. Where `idle` tells, one that allows for missing probes must
+    /// have found an event, or none.
+    fn check(self, out: Output, idle: Option<bool>) -> Result<()> {
+        let out = out.success()?;
+        let (Mode::Attach, Some(idle)) = (self, idle) else { return Ok(()) };
+        let attached = out.stderr.lines().filter_map(|line| line.strip_prefix("Attached "));
+        let events = attached.filter(|name| !name.starts_with("interval:")).count();
+        out.check((events == 0) == idle, format_args!("it is attached to {events} events"))
+    }
 }
 
 /// Tries every tool of a version, and fails with all that went otherwise than expected.
-fn each_tool(ctx: &Ctx, version: &str, mode: fn(Run<'_>) -> Run<'_>) -> Result<()> {
+fn each_tool(ctx: &Ctx, version: &str, mode: Mode) -> Result<()> {
     let tools = tools_of(ctx, version)?;
     let mut failures = Vec::new();
     for (name, path) in &tools {
-        let run = || mode(ctx.rbtrace().arg(path));
         let outcome = match &ctx.kernel {
             Some(kernel) => match expected::on(kernel, version, name) {
-                Some(lack) => lacking(&run, lack),
-                None => run().finish().and_then(Output::success).map(drop),
+                Some(lack) => lacking(ctx, path, lack, mode),
+                None => {
+                    let idle = expected::is_idle(kernel, version, name);
+                    mode.run(ctx, path).finish().and_then(|out| mode.check(out, Some(idle)))
+                }
             },
-            None => run().finish().and_then(|out| may_lack(out, expected::anywhere(version, name))),
+            None => may_lack(ctx, path, &expected::anywhere(version, name), mode),
         };
         if let Err(error) = outcome {
             failures.push(format!("{version}/{name}: {error:#}"));
@@ -67,13 +97,16 @@ fn tools_of(ctx: &Ctx, version: &str) -> Result<Vec<(String, PathBuf)>> {
 
 /// A tool is refused that needs what is not there, which is named. Where that leaves something of
 /// it, it runs without, once that is allowed.
-fn lacking<'a>(run: &impl Fn() -> Run<'a>, lack: &Lack) -> Result<()> {
-    let out = run().finish()?.exited(1)?;
+fn lacking(ctx: &Ctx, tool: &Path, lack: &Lack, mode: Mode) -> Result<()> {
+    let out = mode.run(ctx, tool).finish()?.exited(1)?;
     lack.names.iter().try_for_each(|name| names(&out, name))?;
-    if lack.then == Then::Runs {
-        run().env("BPFTRACE_MISSING_PROBES", "ignore").finish()?.success()?;
+    match lack.then {
+        Then::Runs => {
+            let run = mode.run(ctx, tool).env("BPFTRACE_MISSING_PROBES", "ignore");
+            mode.check(run.finish()?, Some(false))
+        }
+        Then::Useless => Ok(()),
     }
-    Ok(())
 }
 
 fn names(out: &Output, name: &str) -> Result<()> {
@@ -81,9 +114,10 @@ fn names(out: &Output, name: &str) -> Result<()> {
 }
 
 /// On a kernel that nothing is known of, a tool may lack what it lacks on others, and only that.
-fn may_lack(out: Output, lacks: Vec<&str>) -> Result<()> {
+fn may_lack(ctx: &Ctx, tool: &Path, lacks: &[&str], mode: Mode) -> Result<()> {
+    let out = mode.run(ctx, tool).finish()?;
     if out.status.success() || lacks.is_empty() {
-        return out.success().map(drop);
+        return mode.check(out, None);
     }
     let out = out.exited(1)?;
     let named = lacks.iter().any(|name| names(&out, name).is_ok());
