@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "FILTER")]
     live: Vec<String>,
     /// The kernels for virtual machines
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "6.1,6.12")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "6.1,6.12,7.2")]
     kernels: Vec<Kernel>,
     #[command(flatten)]
     choice: workspace::Choice,

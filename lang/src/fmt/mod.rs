@@ -1,8 +1,8 @@
 //! Scripts in the standard layout: that of `bpftrace --fmt`, so that a script it has formatted stays
 //! as it is. Comments that bpftrace would move or lose stay where they are.
 //!
-//! The syntax tree is printed anew. [`lines`] puts texts beside and below each other, [`list`] breaks
-//! what is too long, [`source`] looks up what the tree does not have, and [`comments`] gives out the
+//! The syntax tree is printed anew. `lines` puts texts beside and below each other, `list` breaks
+//! what is too long, `source` looks up what the tree does not have, and `comments` gives out the
 //! comments in front of each part as it is printed.
 
 mod comments;

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn generated_scripts_can_be_formatted() {
         for seed in 0..50 {
-            let text = formatted(&Script::generate(seed, CASES).text());
+            let text = formatted(&Script::generate(seed, CASES, Dialect::Own).text());
             assert_eq!(formatted(&text), text, "seed {seed}");
         }
     }

@@ -31,7 +31,7 @@ pub struct Args {
 /// Runs the command in a guest and ends with its exit status.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.command.iter().eq(["setup"]) {
-        setup::prepare(&[Kernel::V6_1, Kernel::V6_12])?;
+        setup::prepare(&[Kernel::V6_1, Kernel::V6_12, Kernel::V7_2])?;
         println!("virtual machines are ready under {}", workspace::target().join("vm").display());
         return Ok(ExitCode::SUCCESS);
     }
