@@ -26,7 +26,9 @@ fn paths(ctx: &Ctx) -> Result<()> {
 fn results(ctx: &Ctx) -> Result<()> {
     let file = ctx.file("some-name", "")?.to_string_lossy().into_owned();
     let script = format!(
-        r#"fexit:do_filp_open /comm == "{COMM}"/ {{
+        // Linux 7.2 has given the function another name.
+        r#"config = {{ missing_probes = "ignore" }}
+        fexit:do_filp_open, fexit:do_file_open /comm == "{COMM}"/ {{
             if (is_err(retval)) {{ printf("%d\n", (int64)retval); return; }}
             print(str(retval.f_path.dentry.d_name.name)); }}"#
     );
