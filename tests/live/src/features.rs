@@ -147,7 +147,7 @@ pub fn probe_all(options: &Options, verbose: bool) -> Result<BTreeSet<Feature>> 
 }
 
 /// The disk of [`Feature::Disk`].
-pub const DISK: &str = "vda";
+pub const DISK: &str = "loop0";
 
 // enum bpf_prog_type, bpf_attach_type, bpf_map_type of linux/bpf.h.
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
@@ -242,9 +242,9 @@ fn bash() -> Result<()> {
 }
 
 fn disk() -> Result<()> {
-    let serial = Path::new("/sys/class/block").join(DISK).join("serial");
-    let found = std::fs::read_to_string(&serial).with_context(|| serial.display().to_string())?;
-    ensure!(found.trim() == "rbtrace-tests", "{DISK} may be in use");
+    let backing = Path::new("/sys/class/block").join(DISK).join("loop/backing_file");
+    let found = std::fs::read_to_string(&backing).with_context(|| backing.display().to_string())?;
+    ensure!(found.trim() == "/run/rbtrace-tests.disk", "{DISK} may be in use");
     Ok(())
 }
 

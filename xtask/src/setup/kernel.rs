@@ -26,8 +26,7 @@ pub enum Kernel {
 }
 
 /// Modules that tests use; those that they depend on come with them.
-const MODULES: &[&str] =
-    &["veth", "sch_ingress", "cls_bpf", "8021q", "virtio_pci", "virtio_blk", "md_mod", "xfs"];
+const MODULES: &[&str] = &["veth", "sch_ingress", "cls_bpf", "8021q", "loop", "md_mod", "xfs"];
 
 /// Debian's package that depends on the newest image of a suite.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";

@@ -15,8 +15,6 @@ use crate::workspace;
 /// Megabytes of memory: the initramfs is in it twice for a moment.
 const MEMORY: u32 = 2048;
 const CPUS: u32 = 2;
-/// Bytes of the guest's disk, which reads as zeros.
-const DISK: u64 = 64 << 20;
 
 /// Where the standard streams of the guest's command are.
 pub enum Streams {
@@ -64,9 +62,6 @@ pub fn boot(
     command.args(["-smp", &CPUS.to_string(), "-m", &MEMORY.to_string()]);
     command.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(initramfs);
     command.args(["-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off"]);
-    // Nobody but tests uses it, so that they know of every request.
-    let disk = format!("driver=null-co,node-name=disk,size={DISK},read-zeroes=on");
-    command.args(["-blockdev", &disk, "-device", "virtio-blk-pci,drive=disk,serial=rbtrace-tests"]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
     match streams {
         Streams::Inherited => command.args(["-serial", "stdio"]),
