@@ -476,6 +476,19 @@ pub enum UnaryOp {
     AddressOf,
 }
 
+impl UnaryOp {
+    /// The operator as written.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            UnaryOp::Neg => "-",
+            UnaryOp::Not => "!",
+            UnaryOp::BitNot => "~",
+            UnaryOp::Deref => "*",
+            UnaryOp::AddressOf => "&",
+        }
+    }
+}
+
 /// Operators with two operands, the loosest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOp {

@@ -32,7 +32,7 @@ impl Checker<'_> {
                 let int = match value.expr.ty {
                     Type::Int(int) => int,
                     Type::Enum(_) => Int::U64,
-                    _ => return Err(self.bad_operand(op_symbol(op), &value.expr, "a number")),
+                    _ => return Err(self.bad_operand(op.symbol(), &value.expr, "a number")),
                 };
                 let value = Value { expr: cast(value.expr, &Type::Int(int)), ..value };
                 // Unsigned in the operand's own width; the result is of 64 bits.
@@ -295,14 +295,4 @@ fn scaled(number: hir::Expr, size: i64) -> hir::Expr {
 fn binary(op: BinaryOp, left: hir::Expr, right: hir::Expr, ty: Type, span: Span) -> Value {
     let kind = ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) };
     Value::new(kind, ty, span)
-}
-
-fn op_symbol(op: UnaryOp) -> &'static str {
-    match op {
-        UnaryOp::Neg => "-",
-        UnaryOp::Not => "!",
-        UnaryOp::BitNot => "~",
-        UnaryOp::Deref => "*",
-        UnaryOp::AddressOf => "&",
-    }
 }

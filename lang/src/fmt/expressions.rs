@@ -2,7 +2,7 @@
 //! precedence; `&&` and `||` of the same kind, and comparisons where nothing else can be meant, do
 //! without.
 
-use crate::ast::{BinaryOp, Expr, ExprKind, Ident, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, Ident};
 
 use super::Printer;
 use super::comments::in_front;
@@ -40,7 +40,7 @@ impl Printer<'_> {
             ExprKind::Call { name, args } => self.call(name, args, e, width),
             ExprKind::Unary { op, operand } => {
                 let operand = self.expr(operand, width.saturating_sub(1), false);
-                Lines::of(symbol(*op)).beside(operand)
+                Lines::of(op.symbol()).beside(operand)
             }
             ExprKind::Binary { op, left, right } => self.binary(*op, left, right, width),
             ExprKind::Ternary { .. } => self.ternary(e, width),
@@ -190,16 +190,6 @@ fn in_brackets(head: Lines, [open, close]: [&str; 2], inner: Lines, width: usize
     let head = head.text(open);
     let all = if fits { head.beside(inner) } else { head.inside(inner) };
     all.text(close)
-}
-
-const fn symbol(op: UnaryOp) -> &'static str {
-    match op {
-        UnaryOp::Neg => "-",
-        UnaryOp::Not => "!",
-        UnaryOp::BitNot => "~",
-        UnaryOp::Deref => "*",
-        UnaryOp::AddressOf => "&",
-    }
 }
 
 /// Whether an expression is one thing to the eye, whatever stands beside it.
