@@ -86,11 +86,11 @@ impl Summary {
         (passed, failed)
     }
 
-    /// Prints the table and the totals; whether all is well. `complete` says that all places were
-    /// tried, so that a test that ran nowhere is a failure.
+    /// Prints the table, what failed and the totals; whether all is well. `complete` says that all
+    /// places were tried, so that a test that ran nowhere is a failure.
     pub fn print(&self, complete: bool) -> bool {
-        self.print_failures();
         self.print_table();
+        self.print_failures();
         if complete {
             for test in self.ran_nowhere() {
                 println!("{test} ran nowhere");

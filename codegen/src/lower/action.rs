@@ -70,7 +70,11 @@ impl FnBuilder<'_, '_, '_> {
             Action::Zero(map) => self.send(&[], |_| P::Zero { map: map.0 }),
             Action::Exit(code) => {
                 let args: Vec<Expr> = code.iter().cloned().collect();
-                self.send(&args, |args| P::Exit { code: args.into_iter().next() })?;
+                self.send_then(
+                    &args,
+                    |args| Some(P::Exit { code: args.into_iter().next() }),
+                    Self::note_exit,
+                )?;
                 self.return_default();
                 Ok(())
             }
@@ -117,12 +121,33 @@ impl FnBuilder<'_, '_, '_> {
         self.try_send(args, |fields| Some(action(fields)))
     }
 
-    /// Sends a record with these arguments. Scalars are evaluated before the record is
-    /// reserved, memory is built in it, so that nothing is copied twice.
+    /// User space has been told to end: blocks that end it need not run again.
+    fn note_exit(&mut self) -> Result<(), Error> {
+        if self.unit.exit_is_heeded() {
+            let flag = self.unit.exit_flag();
+            let flag = self.bss(flag);
+            let one = self.iconst(1);
+            self.store(Place::pointer(flag), 8, one);
+        }
+        Ok(())
+    }
+
     fn try_send(
         &mut self,
         args: &[Expr],
         action: impl FnOnce(Vec<Field>) -> Option<plan::Action>,
+    ) -> Result<(), Error> {
+        self.send_then(args, action, |_| Ok(()))
+    }
+
+    /// Sends a record with these arguments and, where there was room for it, does `then`. Scalars
+    /// are evaluated before the record is reserved, memory is built in it, so that nothing is
+    /// copied twice.
+    fn send_then(
+        &mut self,
+        args: &[Expr],
+        action: impl FnOnce(Vec<Field>) -> Option<plan::Action>,
+        then: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let types: Vec<_> = args.iter().map(|a| self.unit.layout(&a.ty)).collect();
         let (mut fields, size) = lay_out(types.into_iter().map(|ty| (String::new(), ty)));
@@ -159,7 +184,7 @@ impl FnBuilder<'_, '_, '_> {
                     }
                 }
             }
-            Ok(())
+            then(f)
         })
     }
 

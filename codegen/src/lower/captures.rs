@@ -95,5 +95,18 @@ fn steers(stmts: &[Stmt], in_loop: bool, found: &mut BTreeSet<LocalId>) {
         for block in blocks(stmt) {
             steers(block, in_loop, found);
         }
+        for operand in operands(stmt) {
+            steers_within(operand, in_loop, found);
+        }
+    }
+}
+
+/// The same of the blocks in an expression.
+fn steers_within(expr: &Expr, in_loop: bool, found: &mut BTreeSet<LocalId>) {
+    if let ExprKind::Block { stmts, .. } = &expr.kind {
+        steers(stmts, in_loop, found);
+    }
+    for part in parts(expr) {
+        steers_within(part, in_loop, found);
     }
 }

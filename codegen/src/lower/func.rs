@@ -1,6 +1,7 @@
 //! One function under construction: blocks, calls, references to things outside.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -9,7 +10,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use rbtrace_lang::hir::{LocalId, ProbeBlock, Type};
+use rbtrace_lang::hir::{Int, LocalId, ProbeBlock, Type};
 use rbtrace_lang::span::Span;
 use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
@@ -65,6 +66,7 @@ pub(super) struct FnBuilder<'f, 'u, 'p> {
     pub(super) forgets: bool,
     /// The function is a callback: it answers whether to go on, not the program's result.
     pub(super) is_callback: bool,
+    steering: OnceCell<BTreeSet<LocalId>>,
     /// Place of the script that instructions belong to.
     pub(super) place: Span,
     helpers: HashMap<(u32, u32), FuncRef>,
@@ -122,6 +124,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             shared: None,
             forgets: false,
             is_callback: false,
+            steering: OnceCell::new(),
             place: block.span,
             helpers: HashMap::new(),
             symbols: HashMap::new(),
@@ -152,9 +155,25 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             self.return_default();
             self.enter(body);
         }
+        self.heed_exit()?;
         self.stmts(&block.body)?;
         self.return_default();
         Ok(())
+    }
+
+    /// Where the block may call `exit()` and run again: does nothing once user space has been told
+    /// to end.
+    fn heed_exit(&mut self) -> Result<(), Error> {
+        if !self.unit.heeds_exit(self.block) {
+            return Ok(());
+        }
+        let flag = self.unit.exit_flag();
+        let flag = self.bss(flag);
+        let exiting = self.load(Place::pointer(flag), Int::U64);
+        self.when(exiting, |f| {
+            f.return_default();
+            Ok(())
+        })
     }
 
     /// What programs of this kind look like.
@@ -402,7 +421,12 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// Whether a variable may lie in memory whose contents the verifier does not follow: it is no
     /// pointer, and no loop ends by it.
     fn may_be_forgotten(&self, id: LocalId, ty: &Type) -> bool {
-        matches!(ty, Type::Int(_) | Type::Bool) && !steering(&self.block.body).contains(&id)
+        matches!(ty, Type::Int(_) | Type::Bool) && !self.steering().contains(&id)
+    }
+
+    /// The variables that the block's loops may end by.
+    pub(super) fn steering(&self) -> &BTreeSet<LocalId> {
+        self.steering.get_or_init(|| steering(&self.block.body))
     }
 
     /// An internal error: the typed program breaks one of its promises.

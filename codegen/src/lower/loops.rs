@@ -9,7 +9,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, Type};
 use rbtrace_probes_ebpf::helpers;
 
-use super::captures::{Captures, loops_in_kernel, steering};
+use super::captures::{Captures, loops_in_kernel};
 use super::func::{FnBuilder, Loop, Storage, signature};
 use super::mem::{Place, SLACK};
 use crate::clif::{Function, Role};
@@ -58,7 +58,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             return Ok(());
         }
         // The verifier follows the contents of the stack alone: what ends a loop comes first.
-        let steering = steering(&block.body);
+        let steering = self.steering();
         let mut mentioned: Vec<LocalId> = captures.variables.into_iter().collect();
         mentioned.sort_by_key(|id| !steering.contains(id));
         let mut variables = Vec::new();

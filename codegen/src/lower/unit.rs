@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use rbtrace_lang::hir::{self, ProbeBlock};
+use rbtrace_lang::hir::visit::any_stmt;
+use rbtrace_lang::hir::{self, ProbeBlock, Stmt, StmtKind};
 use rbtrace_lang::span::{LineColumn, Sources, Span};
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{
@@ -393,6 +394,22 @@ impl<'a> UnitBuilder<'a> {
             self.unit.plan.globals.push(Global { value, offset });
         }
         offset
+    }
+
+    /// Place in `.bss` of what is not 0 once a block has told user space to end.
+    pub(super) fn exit_flag(&mut self) -> u32 {
+        self.bss("exiting", 8).0
+    }
+
+    /// Whether some block stops running once user space has been told to end.
+    pub(super) fn exit_is_heeded(&self) -> bool {
+        self.program.blocks.iter().any(|block| self.heeds_exit(block))
+    }
+
+    /// Whether a block may call `exit()` and run again before user space has ended.
+    pub(super) fn heeds_exit(&self, block: &ProbeBlock) -> bool {
+        let is_exit = |stmt: &Stmt| matches!(stmt.kind, StmtKind::Action(hir::Action::Exit(_)));
+        !block.kind.is_run() && any_stmt(&block.body, &is_exit)
     }
 
     /// Place in `.bss` of a program's counter of losses of this kind.

@@ -105,7 +105,11 @@ impl Checker<'_> {
         let joined = match &slot.ty {
             Some(now) if slot.declared => return Ok(now.ty.clone()),
             Some(now) => promote(now, ty),
-            None => Some(ty.clone()),
+            None => {
+                let kind = |ty: &Type| std::mem::discriminant(ty);
+                let wanted = slot.unsized_kind.as_ref();
+                Some(ty.clone()).filter(|ty| wanted.is_none_or(|w| kind(w) == kind(&ty.ty)))
+            }
         };
         let Some(joined) = joined else {
             let found = Expr { kind: ExprKind::Int(0), ty: ty.ty.clone(), span };
@@ -118,12 +122,15 @@ impl Checker<'_> {
 
     fn local_mismatch(&mut self, local: LocalId, found: &Expr) -> Stop {
         let Some(slot) = self.at.locals.get(local.index()) else { return Stop::Reported };
-        let (name, first, declared) = (slot.name.clone(), slot.span, slot.declared);
-        let expected = slot.ty.as_ref().map(|ty| self.show(&ty.ty)).unwrap_or_default();
+        let declared = slot.declared || (slot.ty.is_none() && slot.unsized_kind.is_some());
+        let (name, first) = (slot.name.clone(), slot.span);
+        let wanted = slot.ty.as_ref().map(|ty| &ty.ty).or(slot.unsized_kind.as_ref());
+        let is_number = matches!(wanted, Some(Type::Int(_)));
+        let expected = wanted.map(|ty| self.show(ty)).unwrap_or_default();
         let name = name.split('#').next().unwrap_or_default().to_owned();
         let shown = self.show(&found.ty);
         let error = match (&found.kind, &found.ty) {
-            (ExprKind::Int(n), Type::Int(_)) if declared => Diagnostic::error(
+            (ExprKind::Int(n), Type::Int(_)) if declared && is_number => Diagnostic::error(
                 "literal-range",
                 found.span,
                 format!("{n} is no value of type {expected}"),

@@ -7,6 +7,7 @@ use crate::hir::{Call, ExprKind, Int, Space, Type};
 use crate::span::Span;
 
 use super::convert::cast;
+use super::functions::text::{bytes_of_size, text_of_size};
 use super::types::size_of;
 use super::{Checker, Typed, Value};
 
@@ -88,11 +89,12 @@ pub(super) fn c_integer(name: &str) -> Option<Int> {
 }
 
 /// Names of types that are no integers.
-const OTHERS: &[&str] = &["bool", "_Bool", "string", "username_t", "void"];
+const OTHERS: &[&str] =
+    &["bool", "_Bool", "string", "buffer", "inet", "macaddr_t", "username_t", "void"];
 
 /// Names of the types that every script has.
 pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
-    INTEGERS.iter().map(|(name, ..)| *name).chain(["bool", "string"])
+    INTEGERS.iter().map(|(name, ..)| *name).chain(["bool", "string", "buffer", "inet", "macaddr_t"])
 }
 
 /// Whether every script has a type of this name.
@@ -147,6 +149,9 @@ impl Checker<'_> {
             "bool" | "_Bool" => Ok(Type::Bool),
             // Without a size: of the value that is put into it.
             "string" => Ok(Type::Str { size: 0 }),
+            "buffer" => Ok(Type::Buf { size: 0 }),
+            "inet" => Ok(Type::Inet),
+            "macaddr_t" => Ok(Type::Mac),
             "username_t" => Ok(Type::Username),
             "void" => Ok(Type::Void),
             _ => self.tagged_type(Tag::Name, name, span),
@@ -183,6 +188,9 @@ impl Checker<'_> {
         };
         Ok(match elem_type {
             Type::Str { size: 0 } => Type::Str { size: n },
+            Type::Buf { size: 0 } => Type::Buf { size: n },
+            // Of either family, whatever the number says.
+            Type::Inet => Type::Inet,
             elem => Type::Array { elem: Box::new(elem), len: n },
         })
     }
@@ -227,6 +235,16 @@ impl Checker<'_> {
                 self.explicit(value, to, span)
             }
             (Type::Str { size: from }, Type::Str { size }) if from <= size => {
+                self.explicit(value, to, span)
+            }
+            (Type::Int(_) | Type::Ptr { .. }, Type::Str { size: size @ 1.. }) => {
+                Ok(text_of_size(self, value.expr, *size, span))
+            }
+            (Type::Int(_) | Type::Ptr { .. }, Type::Buf { size: size @ 1.. }) => {
+                Ok(bytes_of_size(self, value.expr, *size, span))
+            }
+            (Type::Buf { size: from }, Type::Buf { size }) if from <= size || *size == 0 => {
+                let to = Type::Buf { size: *from.max(size) };
                 self.explicit(value, to, span)
             }
             // Whether there is any text.

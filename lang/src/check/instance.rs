@@ -51,6 +51,8 @@ pub(super) struct Slot {
     pub ty: Option<Ty>,
     /// The script declares the type, which cannot change.
     pub declared: bool,
+    /// The script declares what kind of value it is, and not its size: `string`.
+    pub unsized_kind: Option<Type>,
     /// What is assigned to it is wrong, which has been reported: its type is of no interest.
     pub wrong: bool,
     /// Where it got its type.
@@ -91,8 +93,15 @@ impl Instance {
             let name = variable.unique.clone();
             slots.insert(name.clone(), LocalId(locals.len() as u32));
             let (span, wrong) = (variable.span, variable.undefined);
-            let ty = None;
-            locals.push(Slot { name, ty, declared: false, wrong, span, addressed: false });
+            locals.push(Slot {
+                name,
+                ty: None,
+                declared: false,
+                unsized_kind: None,
+                wrong,
+                span,
+                addressed: false,
+            });
         }
         let named = locals.len();
         let probes = Vec::new();
@@ -124,6 +133,7 @@ impl Instance {
             name,
             ty: Some(Ty::fixed(ty)),
             declared: true,
+            unsized_kind: None,
             wrong: false,
             span: Span::default(),
             addressed: false,

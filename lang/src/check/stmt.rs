@@ -224,16 +224,7 @@ impl Checker<'_> {
                     "a variable cannot be of type void",
                 )));
             }
-            // A `string` is as long as what is assigned to it.
-            if declared != (Type::Str { size: 0 })
-                && let Some(slot) = self.at.locals.get_mut(local.index())
-                && (!slot.declared || slot.ty.as_ref().is_none_or(|ty| ty.ty != declared))
-            {
-                slot.ty = Some(Ty::fixed(declared));
-                slot.declared = true;
-                slot.span = written.span;
-                self.changed = true;
-            }
+            self.declare_local(local, declared, written.span);
         }
         match value {
             Some(value) => self.assign_local(local, None, value, name.span, span, into),
@@ -245,6 +236,23 @@ impl Checker<'_> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Gives a variable the type that is written for it.
+    fn declare_local(&mut self, local: LocalId, declared: Type, span: Span) {
+        let Some(slot) = self.at.locals.get_mut(local.index()) else { return };
+        // It is as long as what is assigned to it.
+        if let Type::Str { size: 0 } | Type::Buf { size: 0 } = declared {
+            if slot.unsized_kind.is_none() {
+                slot.unsized_kind = Some(declared);
+                slot.span = span;
+            }
+        } else if !slot.declared || slot.ty.as_ref().is_none_or(|ty| ty.ty != declared) {
+            slot.ty = Some(Ty::fixed(declared));
+            slot.declared = true;
+            slot.span = span;
+            self.changed = true;
         }
     }
 
@@ -447,7 +455,7 @@ fn zero(ty: &Type, span: Span) -> Option<Expr> {
             let zeros: Option<Vec<_>> = members.iter().map(|(_, ty)| zero(ty, span)).collect();
             Some(Expr { kind: ExprKind::Tuple(zeros?), ty: ty.clone(), span })
         }
-        Type::Record(_) | Type::Array { .. } | Type::Buf { .. } => {
+        Type::Record(_) | Type::Array { .. } | Type::Buf { .. } | Type::Inet | Type::Mac => {
             Some(Expr { kind: ExprKind::Zero, ty: ty.clone(), span })
         }
         _ => None,

@@ -39,6 +39,7 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
         Type::Bool => "bool".into(),
         Type::Str { size: 0 } => "string".into(),
         Type::Str { size } => format!("string[{size}]"),
+        Type::Buf { size: 0 } => "buffer".into(),
         Type::Buf { size } => format!("buffer[{size}]"),
         Type::Ptr { to, .. } => format!("{} *", type_name(to, program)),
         Type::Array { elem, len } => format!("{}[{len}]", type_name(elem, program)),

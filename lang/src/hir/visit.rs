@@ -34,6 +34,20 @@ pub fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
     }
 }
 
+/// Whether `holds` of any statement, those in loops and in blocks of expressions among them.
+pub fn any_stmt(stmts: &[Stmt], holds: &dyn Fn(&Stmt) -> bool) -> bool {
+    stmts.iter().any(|stmt| {
+        holds(stmt)
+            || blocks(stmt).into_iter().any(|block| any_stmt(block, holds))
+            || operands(stmt).into_iter().any(|expr| any_stmt_within(expr, holds))
+    })
+}
+
+fn any_stmt_within(expr: &Expr, holds: &dyn Fn(&Stmt) -> bool) -> bool {
+    matches!(&expr.kind, ExprKind::Block { stmts, .. } if any_stmt(stmts, holds))
+        || parts(expr).into_iter().any(|part| any_stmt_within(part, holds))
+}
+
 /// Statements inside a statement.
 pub fn blocks(stmt: &Stmt) -> Vec<&[Stmt]> {
     match &stmt.kind {

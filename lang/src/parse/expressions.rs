@@ -304,18 +304,31 @@ impl Builder {
         let span = operand.span.to(op_span);
         let kind = match (op.as_rule(), op.as_str()) {
             (Rule::postfix_op, symbol) => self.inc_dec(operand, op_span, symbol == "++", false),
-            (Rule::member, _) => {
-                let mut parts = self.parts(op);
-                let (Some(mark), Some(field)) = (parts.next(), parts.next()) else {
-                    return self.missing(span);
-                };
-                let arrow = mark.as_rule() == Rule::arrow;
-                ExprKind::Member { base: Box::new(operand), field: self.ident(&field), arrow }
-            }
+            (Rule::member, _) => match self.member(operand, op, span) {
+                Some(member) => member,
+                None => return self.missing(span),
+            },
             (Rule::index, _) => self.index(operand, op),
             _ => return self.missing(span),
         };
         Expr { kind, span }
+    }
+
+    /// `e.field`, `e->field` or `e.0`
+    fn member(&self, base: Expr, op: Node, span: Span) -> Option<ExprKind> {
+        let mut parts = self.parts(op);
+        let (mark, field) = (parts.next()?, parts.next()?);
+        let arrow = mark.as_rule() == Rule::arrow;
+        let field = self.ident(&field);
+        if let ExprKind::Int(_) = base.kind
+            && field.name.starts_with(|first: char| first.is_ascii_digit())
+        {
+            self.report(
+                Diagnostic::error("invalid-literal", span, "there are no fractions in the kernel")
+                    .help("count in a smaller unit: 1500us for 1.5ms"),
+            );
+        }
+        Some(ExprKind::Member { base: Box::new(base), field, arrow })
     }
 
     /// `@x[a, b]` or `e[i]`

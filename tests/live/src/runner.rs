@@ -183,6 +183,8 @@ pub fn run_one(name: &str, options: &Options) -> Result<ExitCode> {
     let test =
         cases::all().find(|test| test.name == name).with_context(|| format!("no test {name}"))?;
     let dir = TestDir::new()?;
+    // Whoever started the tests may have been told to outlive its terminal.
+    sys::heed_hangups(true);
     let rbtrace = options.rbtrace.canonicalize().unwrap_or_else(|_| options.rbtrace.clone());
     let ctx = Ctx {
         rbtrace,

@@ -30,6 +30,12 @@ const BPF_MAP_GET_NEXT_ID: c_long = 12;
 const BPF_LINK_CREATE: c_long = 28;
 const BPF_LINK_GET_NEXT_ID: c_long = 31;
 
+/// Whether SIGHUP ends this process and those that it starts from now on, or is ignored.
+pub fn heed_hangups(heed: bool) {
+    // SAFETY: neither action involves code of this process.
+    unsafe { libc::signal(libc::SIGHUP, if heed { libc::SIG_DFL } else { libc::SIG_IGN }) };
+}
+
 /// A zeroed `union bpf_attr`, written field by field.
 struct Attr([u8; 144]);
 

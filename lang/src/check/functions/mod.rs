@@ -8,7 +8,7 @@ mod output;
 mod process;
 mod stack;
 mod symbols;
-mod text;
+pub(super) mod text;
 mod time;
 
 use rbtrace_probes_ebpf::helpers::Helper;

@@ -5,6 +5,7 @@ use rbtrace_probes_ebpf::helpers;
 use crate::ast;
 use crate::diag::Diagnostic;
 use crate::hir::{Call, Expr, ExprKind, Int, Space, Type};
+use crate::span::Span;
 
 use super::super::convert::{cast, constant, number};
 use super::super::{Checker, Stop, Typed, Value};
@@ -41,31 +42,48 @@ fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         },
     };
     let value = value?;
-    let ty = Type::Str { size };
-    let ptr = match &value.expr.ty {
+    match &value.expr.ty {
         Type::Str { size: has } => {
             let ty = Type::Str { size: size.min(*has) };
-            return Ok(match len {
+            Ok(match len {
                 None => Value::from(value.expr),
                 Some(len) => {
                     let kind = ExprKind::Call(Box::new(Call::Cut { text: value.expr, len }));
                     Value::new(kind, ty, call.span)
                 }
-            });
+            })
         }
-        Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
-        Type::Probe => {
-            return checker.probe_text(call.span).ok_or_else(|| {
-                checker.unsupported(
-                    call.span,
-                    "the name of the probe as text in a block with several probes",
-                )
-            });
-        }
-        _ => return Err(checker.wrong_argument("str", &value.expr, "a pointer or a string")),
-    };
-    let kind = ExprKind::Call(Box::new(Call::Str { ptr, len }));
-    Ok(Value::new(kind, ty, call.span))
+        Type::Ptr { .. } | Type::Int(_) => Ok(text_at(checker, value.expr, size, len, call.span)),
+        Type::Probe => checker.probe_text(call.span).ok_or_else(|| {
+            checker.unsupported(
+                call.span,
+                "the name of the probe as text in a block with several probes",
+            )
+        }),
+        _ => Err(checker.wrong_argument("str", &value.expr, "a pointer or a string")),
+    }
+}
+
+/// The text at an address, at most `size` bytes with its NUL, or `len` if that is less.
+fn text_at(
+    checker: &Checker<'_>,
+    address: Expr,
+    size: u32,
+    len: Option<Expr>,
+    span: Span,
+) -> Value {
+    let ptr = byte_pointer(checker, address);
+    Value::new(ExprKind::Call(Box::new(Call::Str { ptr, len })), Type::Str { size }, span)
+}
+
+/// `(string[N])address`
+pub(in crate::check) fn text_of_size(
+    checker: &Checker<'_>,
+    address: Expr,
+    size: u32,
+    span: Span,
+) -> Value {
+    text_at(checker, address, size, Some(number(u64::from(size), span).expr), span)
 }
 
 /// Bytes of a string of a literal length, its NUL included.
@@ -104,11 +122,11 @@ fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(first) = call.args.first() else { return Err(Stop::Reported) };
     let value = checker.value(first)?;
     let limit = checker.settings.max_strlen.saturating_sub(BUF_HEADER).max(1);
-    let ptr = match &value.expr.ty {
-        Type::Ptr { .. } | Type::Int(_) => byte_pointer(checker, value.expr),
+    match &value.expr.ty {
+        Type::Ptr { .. } | Type::Int(_) => {}
         Type::Array { .. } | Type::Str { .. } => return buf_of(checker, value.expr, call, limit),
         _ => return Err(checker.wrong_argument("buf", &value.expr, "a pointer")),
-    };
+    }
     let Some(length) = call.args.get(1) else {
         let error = Diagnostic::error(
             "argument-count",
@@ -119,8 +137,23 @@ fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         return Err(checker.error(error));
     };
     let (size, len) = buf_length(checker, length, limit)?;
-    let kind = ExprKind::Call(Box::new(Call::Buf { ptr, len }));
-    Ok(Value::new(kind, Type::Buf { size }, call.span))
+    Ok(bytes_at(checker, value.expr, size, len, call.span))
+}
+
+/// `len` bytes at an address, `size` of them at most.
+fn bytes_at(checker: &Checker<'_>, address: Expr, size: u32, len: Expr, span: Span) -> Value {
+    let ptr = byte_pointer(checker, address);
+    Value::new(ExprKind::Call(Box::new(Call::Buf { ptr, len })), Type::Buf { size }, span)
+}
+
+/// `(buffer[N])address`
+pub(in crate::check) fn bytes_of_size(
+    checker: &Checker<'_>,
+    address: Expr,
+    size: u32,
+    span: Span,
+) -> Value {
+    bytes_at(checker, address, size, Checker::uint64_constant(u64::from(size), span), span)
 }
 
 /// How many bytes a buffer has room for, and how many it gets.

@@ -17,11 +17,13 @@ pub const TESTS: &[Test] = &[
     Test::new("lifecycle/ctrl_c", &[Root, Uprobe], ctrl_c),
     Test::new("lifecycle/sigterm", &[Root, Uprobe], sigterm),
     Test::new("lifecycle/hangup", &[Root, Uprobe], hangup),
+    Test::new("lifecycle/ignored_hangup", &[Root, Uprobe], ignored_hangup),
     Test::new("lifecycle/sigusr1_prints_maps", &[Root], sigusr1_prints_maps),
     Test::new("lifecycle/sigkill", &[Root, Uprobe, Tracepoint], sigkill),
     Test::new("lifecycle/sigkill_while_starting", &[Root, Uprobe], sigkill_while_starting),
     Test::new("lifecycle/second_ctrl_c", &[Root], second_ctrl_c),
     Test::new("lifecycle/command_ends", &[Root], command_ends),
+    Test::new("lifecycle/exit_is_the_last_run", &[Root, Uprobe], exit_is_the_last_run),
     Test::new("lifecycle/command_runs_unseen", &[Root], command_runs_unseen),
     Test::new("lifecycle/command_waits_for_probes", &[Root, Uprobe], command_waits_for_probes),
     Test::new("lifecycle/command_not_found", &[Root], command_not_found),
@@ -58,6 +60,16 @@ fn sigterm(ctx: &Ctx) -> Result<()> {
 
 fn hangup(ctx: &Ctx) -> Result<()> {
     ends_cleanly(ctx, libc::SIGHUP)
+}
+
+/// As under nohup(1). Were the hangup heeded, the signal after it would be the second, which kills.
+fn ignored_hangup(ctx: &Ctx) -> Result<()> {
+    sys::heed_hangups(false);
+    let session = ctx.script(EVERYTHING).start()?;
+    session.signal(libc::SIGHUP)?;
+    ctx.start_workload(&["calls", "25"])?.go()?;
+    session.signal(libc::SIGINT)?;
+    session.wait()?.success()?.has_line("@calls: 25")
 }
 
 fn sigusr1_prints_maps(ctx: &Ctx) -> Result<()> {
@@ -109,6 +121,14 @@ fn command_ends(ctx: &Ctx) -> Result<()> {
         .finish()?
         .success()?;
     out.lines_are(&["end", "@: 1"])
+}
+
+/// A block that ends the run does nothing more, however often its probe fires before it is detached.
+fn exit_is_the_last_run(ctx: &Ctx) -> Result<()> {
+    let script = "uprobe:{exe}:live_value { @ = count(); if (arg0 >= 0) { exit(3); } @after = 1; }";
+    let out = ctx.script(script).json().workload("calls 5000").finish()?.exited(3)?;
+    out.same("runs", out.number("@")?, 1)?;
+    out.check(!out.stdout.contains("@after"), "the block went on behind exit()")
 }
 
 fn command_runs_unseen(ctx: &Ctx) -> Result<()> {
