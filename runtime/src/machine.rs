@@ -216,8 +216,15 @@ impl Resolve for UnitResolve {
             Clock::Tai => clock_gettime_dynamic(DynamicClockId::Tai).ok()?,
             Clock::Realtime => return Some(0),
         };
-        let nanoseconds = |t: Timespec| t.tv_sec.checked_mul(1_000_000_000)?.checked_add(t.tv_nsec);
-        nanoseconds(clock_gettime(ClockId::Realtime))?.checked_sub(nanoseconds(now)?)
+        let nanoseconds = |t: Timespec| t.tv_sec.checked_mul(SECOND)?.checked_add(t.tv_nsec);
+        let offset =
+            nanoseconds(clock_gettime(ClockId::Realtime))?.checked_sub(nanoseconds(now)?)?;
+        // Atomic time is whole seconds away; what is left over is what reading the clocks took.
+        Some(if clock == Clock::Tai {
+            (offset + SECOND / 2).div_euclid(SECOND) * SECOND
+        } else {
+            offset
+        })
     }
 }
 
@@ -232,6 +239,9 @@ fn build_id_frame(bytes: &[u8]) -> Option<RawFrame> {
         _ => None,
     }
 }
+
+/// In nanoseconds.
+const SECOND: i64 = 1_000_000_000;
 
 /// Name of the version 2 hierarchy.
 const UNIFIED: &str = "unified";

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     Test::new("maps/aggregations_by_key", &[Root, Uprobe], aggregations_by_key),
     Test::new("maps/hist", &[Root, Uprobe], hist),
     Test::new("maps/lhist", &[Root, Uprobe], lhist),
+    Test::new("maps/series", &[Root], series),
     Test::new("maps/every_cpu_counts", &[Root, Uprobe], every_cpu_counts),
     Test::new("maps/several_keys", &[Root, Uprobe], several_keys),
     Test::new("maps/comm_as_key", &[Root, Tracepoint], comm_as_key),
@@ -214,6 +215,19 @@ fn lhist(ctx: &Ctx) -> Result<()> {
         _ => (Some(200), None),
     });
     out.same("the histogram", buckets(&out.map("@")?)?, expected)
+}
+
+/// Intervals begin at whole multiples of their length, on the clock on the wall too.
+fn series(ctx: &Ctx) -> Result<()> {
+    let script = "config = { unstable_tseries=enable } BEGIN { @ = tseries(7, 100ms, 3); exit(); }";
+    let out = ctx.script(script).json().finish()?.success()?;
+    let points = out.map("@")?;
+    let [point] = &points.as_array().context("a series")?[..] else {
+        return Err(out.failure("one point is not all there is"));
+    };
+    out.same("the value", point["value"].as_i64(), Some(7))?;
+    let start = point["interval_start"].as_str().context("a start")?;
+    out.check(start.ends_with("00000000"), format_args!("an interval that begins at {start}"))
 }
 
 fn every_cpu_counts(ctx: &Ctx) -> Result<()> {
