@@ -47,7 +47,7 @@ pub struct Programs {
     pub tests: PathBuf,
     /// A folder of small programs that are linked dynamically.
     pub dynamic: PathBuf,
-    /// A folder of generated scripts, compiled; empty where no guest is to run them.
+    /// A folder of generated scripts, compiled; empty until they are prepared.
     pub prepared: PathBuf,
 }
 
@@ -63,27 +63,23 @@ pub struct Choice {
 }
 
 /// Builds the programs of the live tests.
-///
-/// `prepared` is how many values the scripts that are compiled in advance print.
-pub fn build_programs(choice: &Choice, prepared: u64) -> Result<Programs> {
+pub fn build_programs(choice: &Choice) -> Result<Programs> {
     let rbtrace = match &choice.rbtrace {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
         None => build("rbtrace", choice.release)?,
     };
     let tests = build("rbtrace-live-tests", false)?;
-    let prepared = prepare(&tests, prepared)?;
+    let prepared = target().join("prepared");
+    if prepared.exists() {
+        std::fs::remove_dir_all(&prepared)?;
+    }
+    std::fs::create_dir_all(&prepared)?;
     Ok(Programs { rbtrace, tests, dynamic: build_dynamic()?, prepared })
 }
 
-/// Compiles generated scripts that print so many values.
-fn prepare(tests: &Path, values: u64) -> Result<PathBuf> {
-    let folder = target().join("prepared");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
-    process::run(Command::new(tests).arg("prepare").arg(&folder).arg(values.to_string()))?;
-    Ok(folder)
+/// Compiles the generated scripts for guests, where compiling takes too long.
+pub fn prepare_generated(programs: &Programs) -> Result<()> {
+    process::run(Command::new(&programs.tests).arg("prepare").arg(&programs.prepared))
 }
 
 /// Builds the program of `package` and gives its path.

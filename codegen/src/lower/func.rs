@@ -412,10 +412,15 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         } else {
             Storage::Register(self.b.declare_var(I64))
         };
+        self.settle(id, storage);
+        Ok(storage)
+    }
+
+    /// From here on the variable lives there.
+    pub(super) fn settle(&mut self, id: LocalId, storage: Storage) {
         if let Some(slot) = self.locals.get_mut(id.index()) {
             *slot = Some(storage);
         }
-        Ok(storage)
     }
 
     /// Whether a variable may lie in memory whose contents the verifier does not follow: it is no

@@ -94,9 +94,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 Where::Stack(offset) => shared.place.plus(offset),
                 Where::Scratch(offset) => self.scratch_place(offset),
             };
-            if let Some(slot) = self.locals.get_mut(id.index()) {
-                *slot = Some(Storage::Memory(place));
-            }
+            self.settle(*id, Storage::Memory(place));
         }
         self.shared = Some(shared);
     }
@@ -204,9 +202,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         }
         let copy = self.b.declare_var(I64);
         self.b.def_var(copy, now);
-        if let Some(slot) = self.locals.get_mut(local.index()) {
-            *slot = Some(Storage::Register(copy));
-        }
+        self.settle(local, Storage::Register(copy));
         Ok(())
     }
 

@@ -1,16 +1,20 @@
 //! Statements.
 
 use cranelift_codegen::ir::InstBuilder;
-use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
+use cranelift_codegen::ir::types::I64;
+use cranelift_frontend::Variable;
+use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Type};
 
+use super::captures::{Captures, steering_of};
 use super::func::{FnBuilder, Loop, Storage};
+use super::mem::Place;
 use super::memory::Tail;
 use crate::error::Error;
 
 /// Most instructions of a program that the kernel takes.
 const PROGRAM_LIMIT: usize = 1_000_000;
 
-impl FnBuilder<'_, '_, '_> {
+impl<'p> FnBuilder<'_, '_, 'p> {
     /// Lowers statements in a row; temporaries of each are given back after it.
     pub(super) fn stmts(&mut self, stmts: &[Stmt]) -> Result<(), Error> {
         self.forgetting(false, |f| f.all_of(stmts))
@@ -132,6 +136,7 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     fn while_loop(&mut self, cond: &Expr, body: &[Stmt]) -> Result<(), Error> {
+        let kept = self.keep_in_registers(cond, body)?;
         let head = self.b.create_block();
         let inside = self.b.create_block();
         let exit = self.b.create_block();
@@ -145,8 +150,48 @@ impl FnBuilder<'_, '_, '_> {
         self.b.ins().jump(head, &[]);
         self.b.seal_block(head);
         self.enter(exit);
+        self.put_back(kept)
+    }
+
+    /// Moves to registers what the loop may end by: before Linux 6.8 the verifier does not see that
+    /// a number changes which a callback keeps in the memory that it shares, and takes the loop for
+    /// an endless one.
+    fn keep_in_registers(&mut self, cond: &Expr, body: &[Stmt]) -> Result<Vec<Kept<'p>>, Error> {
+        let block = self.block;
+        let shared = Captures::of(body).variables;
+        let mut kept = Vec::new();
+        for id in steering_of(cond, body) {
+            let Some(local) = block.locals.get(id.index()) else { continue };
+            if !local.ty.is_scalar() || local.addressed || shared.contains(&id) {
+                continue;
+            }
+            if let Storage::Memory(place) = self.local(id)? {
+                let value = self.load_typed(place, &local.ty)?;
+                let variable = self.b.declare_var(I64);
+                self.b.def_var(variable, value);
+                self.settle(id, Storage::Register(variable));
+                kept.push(Kept { id, ty: &local.ty, variable, place });
+            }
+        }
+        Ok(kept)
+    }
+
+    fn put_back(&mut self, kept: Vec<Kept<'p>>) -> Result<(), Error> {
+        for Kept { id, ty, variable, place } in kept {
+            let value = self.b.use_var(variable);
+            self.store_typed(place, ty, value)?;
+            self.settle(id, Storage::Memory(place));
+        }
         Ok(())
     }
+}
+
+/// A variable in memory that is in a register for a while.
+struct Kept<'p> {
+    id: LocalId,
+    ty: &'p Type,
+    variable: Variable,
+    place: Place,
 }
 
 /// Whether a value in memory is put together from parts.

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, bail};
+use rbtrace_differential::generate::{Dialect, Script};
 use rbtrace_differential::{CASES, Tracers, check, prepared};
 
 const USAGE: &str = "usage: rbtrace-differential check RBTRACE [CASES [SEED [BPFTRACE]]]
        rbtrace-differential prepare FOLDER CASES [SEED]
        rbtrace-differential prepared RBTRACE FOLDER
+       rbtrace-differential show SEED
 
 CASES is how many values the scripts print at least, SEED the first script's.";
 
@@ -16,10 +18,9 @@ fn main() -> Result<ExitCode> {
     let mut args = std::env::args().skip(1);
     let action = args.next().context(USAGE)?;
     let mut rest = args.collect::<Vec<_>>().into_iter();
-    let mut path = || rest.next().map(PathBuf::from).context(USAGE);
     let problems: Vec<String> = match action.as_str() {
         "check" => {
-            let rbtrace = path()?;
+            let rbtrace = path(&mut rest)?;
             let seeds = seeds(&mut rest)?;
             let tracers = Tracers { rbtrace, bpftrace: rest.next().map(PathBuf::from) };
             seeds
@@ -28,13 +29,18 @@ fn main() -> Result<ExitCode> {
                 .collect()
         }
         "prepare" => {
-            let folder = path()?;
+            let folder = path(&mut rest)?;
             prepared::write(&folder, seeds(&mut rest)?).map_err(|problem| anyhow!(problem))?;
             Vec::new()
         }
         "prepared" => {
-            let (rbtrace, folder) = (path()?, path()?);
+            let (rbtrace, folder) = (path(&mut rest)?, path(&mut rest)?);
             run_prepared(&rbtrace, &folder)?
+        }
+        "show" => {
+            let seed = rest.next().context(USAGE)?.parse().context("SEED")?;
+            println!("{}", Script::generate(seed, CASES, Dialect::Own).text());
+            Vec::new()
         }
         _ => bail!(USAGE),
     };
@@ -44,6 +50,10 @@ fn main() -> Result<ExitCode> {
         println!("{} failed", problems.len());
         Ok(ExitCode::FAILURE)
     }
+}
+
+fn path(args: &mut impl Iterator<Item = String>) -> Result<PathBuf> {
+    args.next().map(PathBuf::from).context(USAGE)
 }
 
 fn run_prepared(rbtrace: &Path, folder: &Path) -> Result<Vec<String>> {

@@ -38,7 +38,7 @@ Runs the tests whose names hold one of the filters; all of them without one.
   --features        name what this kernel can and cannot do
   --json            report in JSON, one line a test
 
-`rbtrace-live-tests prepare DIR CASES` compiles generated scripts that print so many values.";
+`rbtrace-live-tests prepare DIR` compiles the generated scripts into a folder, for --prepared.";
 
 /// What the command line asks for.
 pub struct Options {
@@ -93,10 +93,10 @@ fn act() -> Result<ExitCode> {
         workload::run(rest)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if let [first, folder, cases] = arguments.as_slice()
+    if let [first, folder] = arguments.as_slice()
         && first == "prepare"
     {
-        cases::differential::prepare(folder.as_ref(), cases.parse().context("CASES")?)?;
+        cases::differential::prepare(folder.as_ref())?;
         return Ok(ExitCode::SUCCESS);
     }
     let (action, options) = parse(arguments)?;

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     setup::prepare(&[args.kernel])?;
-    let programs = workspace::build_programs(&args.choice, 0)?;
+    let programs = workspace::build_programs(&args.choice)?;
     let image = image::write(args.kernel, &programs, &shell_line(&args.command))?;
     let limit = args.timeout.map(Duration::from_secs);
     let code = qemu::boot(args.kernel, &image, &qemu::Streams::Inherited, limit)?.wait()?;

@@ -58,7 +58,7 @@ fn scripts(values: u64) -> u64 {
     values.div_ceil(CASES as u64).next_multiple_of(PARTS)
 }
 
-/// Compiles into `folder` the first of the scripts of these tests, with so many values.
-pub fn prepare(folder: &Path, values: u64) -> Result<()> {
-    prepared::write(folder, 0..scripts(values)).map_err(|problem| anyhow!(problem))
+/// Compiles the scripts of these tests into `folder`.
+pub fn prepare(folder: &Path) -> Result<()> {
+    prepared::write(folder, 0..scripts(values()?)).map_err(|problem| anyhow!(problem))
 }

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     Test::new("functions/addresses", &[Root], addresses),
     Test::new("functions/clocks", &[Root], clocks),
     Test::new("functions/loops_that_count", &[Root], loops_that_count),
+    Test::new("functions/loops_in_loops", &[Root], loops_in_loops),
     Test::new("functions/memory", &[Root], memory),
     Test::new("functions/known_when_compiled", &[Root, Btf], known_when_compiled),
     Test::new("functions/namespace_of_processes", &[Root], namespace_of_processes),
@@ -92,6 +93,26 @@ fn loops_that_count(ctx: &Ctx) -> Result<()> {
         if ($n > 2 && len(@x) == 3) { print(($n, $t)); }
         clear(@x);"#;
     prints(ctx, body, &["(1003, (6, 3))"])
+}
+
+/// Loops that count in memory which a callback shares with its block, and in the block of an
+/// expression in a program with no room on the stack.
+fn loops_in_loops(ctx: &Ctx) -> Result<()> {
+    let body = r#"@x[1] = 1; @x[2] = 2; $all = 0; $most = 4 + @x[1]; $i = 0;
+        for ($kv : @x) {
+            $j = 0; while ($j < 3) { $j++; $all += $kv.1; }
+            $i = 0; while (true) { $i++; if ($i > 5) { break; } $all += 10; }
+            for ($r : 0..$most) { $k = (int64)0; while ($k < 3) { $all += 100; $k++; } }
+        }
+        print(($all, $i)); clear(@x);"#;
+    prints(ctx, body, &["(3109, 6)"])?;
+    let texts: String = (0..12).map(|n| format!("$t{n} = (comm, {n}, $b); ")).collect();
+    let uses: String = (0..12).map(|n| format!("@t[$t{n}, $t{n}.1] = $b; ")).collect();
+    let body = format!(
+        "$b = 1; {texts} for ($r : 0..$b) {{ {uses} $n = {{ let $i = 0; while ($i < 5) {{ $i++; $b++; }} $i }}; \
+         print(($n, $b)); }} clear(@t);"
+    );
+    prints(ctx, &body, &["(5, 6)"])
 }
 
 fn memory(ctx: &Ctx) -> Result<()> {
