@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rbtrace_runtime::symbols::{find_binary, path_in_process};
+use rbtrace_runtime::symbols::{archive, find_binary, path_in_process};
 
 use super::glob;
 
@@ -25,7 +25,16 @@ pub fn find(pattern: &str, pid: Option<u32>) -> Vec<String> {
     found.and_then(|path| path.into_os_string().into_string().ok()).into_iter().collect()
 }
 
+/// Files by their path or a pattern of it, and members of archives (`app.apk!/lib.so`).
 fn paths(pattern: &str, pid: Option<u32>) -> Vec<String> {
+    if let Some((archives, member)) = archive::split(Path::new(pattern)) {
+        let archives = files(archives.to_str().unwrap_or_default(), pid);
+        return archives.into_iter().map(|path| format!("{path}!/{member}")).collect();
+    }
+    files(pattern, pid)
+}
+
+fn files(pattern: &str, pid: Option<u32>) -> Vec<String> {
     let rooted = match pattern.starts_with('/') {
         true => path_in_process(Path::new(pattern), pid),
         false => PathBuf::from(pattern),

@@ -24,6 +24,7 @@ use rbtrace_lang::catalog::{
     Catalog, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
 };
 use rbtrace_probes_ebpf::kinds::ProgramType;
+use rbtrace_runtime::Error;
 use rbtrace_runtime::features;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::symbols::{Binary, cpp};
@@ -147,6 +148,14 @@ impl Machine {
 }
 
 impl Catalog for Machine {
+    fn why_no_binary(&self, binary: &str) -> Option<String> {
+        match Binary::open(Path::new(binary)).and_then(|binary| binary.functions()) {
+            Err(Error::BadLocation { reason, .. }) => Some(reason),
+            Err(error) => Some(error.to_string()),
+            Ok(_) => None,
+        }
+    }
+
     fn kernel_functions(&self, module: Option<&str>, pattern: &str) -> Option<Vec<String>> {
         if !glob::is_glob(pattern) {
             return self.kernel_function(module, pattern);

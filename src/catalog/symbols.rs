@@ -4,11 +4,12 @@ use std::path::Path;
 
 use object::{Object, ObjectKind, ObjectSymbol};
 use rbtrace_lang::catalog::UserSymbol;
+use rbtrace_runtime::symbols::Binary;
 
 /// The symbol of this name that a file defines.
 pub fn find(path: &Path, name: &str) -> Option<UserSymbol> {
-    let data = std::fs::read(path).ok()?;
-    let file = object::File::parse(&*data).ok()?;
+    let binary = Binary::open(path).ok()?;
+    let file = object::File::parse(binary.data()).ok()?;
     let mut symbols = file.symbols().chain(file.dynamic_symbols());
     let symbol = symbols.find(|symbol| !symbol.is_undefined() && symbol.name() == Ok(name))?;
     Some(UserSymbol {

@@ -29,6 +29,11 @@ pub trait Catalog {
     /// one.
     fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>>;
 
+    /// Why a file cannot be read as a program or library.
+    fn why_no_binary(&self, _binary: &str) -> Option<String> {
+        None
+    }
+
     /// As [`Catalog::user_functions`], by the names that functions have in C++; parameters count if the
     /// pattern has any. The functions go by their symbols.
     fn cpp_functions(&self, _binary: &str, _pattern: &str) -> Option<Vec<String>> {

@@ -165,11 +165,13 @@ fn in_binary(
         }
         None if many => {}
         None => {
-            return Err(Failure::Missing(Diagnostic::error(
+            let error = Diagnostic::error(
                 "unknown-binary",
                 point.part_span(0),
                 format!("`{binary}` cannot be read as a program or library"),
-            )));
+            );
+            let reason = cx.catalog.why_no_binary(binary);
+            return Err(Failure::Missing(reason.into_iter().fold(error, Diagnostic::note)));
         }
     }
     Ok(())

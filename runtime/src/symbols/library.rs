@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::archive::file_of;
 use crate::error::Error;
 
 /// The dynamic linker's cache of libraries.
@@ -19,7 +20,11 @@ const MULTIARCH: &str =
 pub fn find_binary(name: &str, pid: Option<u32>) -> Result<PathBuf, Error> {
     if name.contains('/') {
         let path = path_in_process(Path::new(name), pid);
-        return if path.exists() { Ok(path) } else { Err(unknown(name, "there is no such file")) };
+        return if file_of(&path).exists() {
+            Ok(path)
+        } else {
+            Err(unknown(name, "there is no such file"))
+        };
     }
     let root = pid.and_then(other_root).unwrap_or_default();
     let found = program(name, &root).or_else(|| library(name, &root));

@@ -1,5 +1,6 @@
 //! Functions of programs and libraries.
 
+pub mod archive;
 pub mod cpp;
 mod instructions;
 pub mod kernel;
@@ -10,6 +11,7 @@ pub(crate) mod symbolizer;
 mod usdt;
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use object::elf::{PF_X, STT_FUNC, STT_GNU_IFUNC, gnu_hash};
@@ -33,38 +35,47 @@ pub struct Function {
     pub size: u64,
 }
 
-/// A program or library.
+/// A program or library, in a file of its own or in a ZIP archive.
 #[derive(Debug)]
 pub struct Binary {
     path: PathBuf,
     data: MappedFile,
+    /// Where in the file it is.
+    range: Range<usize>,
 }
 
 impl Binary {
-    /// Opens a file. That it is an ELF file is found out when it is used.
+    /// Opens a file, or a member of an archive (`app.apk!/lib.so`). That it is an ELF file is found
+    /// out when it is used.
     pub fn open(path: &Path) -> Result<Self, Error> {
+        let member = archive::split(path).map(|(_, member)| member);
+        let path = archive::file_of(path);
         let doing = || format!("open {}", path.display());
-        let file = File::open(path).map_err(Error::system(doing()))?;
+        let file = File::open(&path).map_err(Error::system(doing()))?;
         let regular = file.metadata().is_ok_and(|m| m.is_file());
         if !regular {
-            return Err(bad(path, "it is not a file"));
+            return Err(bad(&path, "it is not a file"));
         }
         let data = MappedFile::new(&file).map_err(Error::system(doing()))?;
-        Ok(Self { path: path.to_owned(), data })
+        let range = match member {
+            Some(member) => archive::find(&data, member).map_err(|reason| bad(&path, &reason))?,
+            None => 0..data.len(),
+        };
+        Ok(Self { path, data, range })
     }
 
-    /// Where it is.
+    /// The file that it is in.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its contents.
     pub fn data(&self) -> &[u8] {
-        &self.data
+        self.data.get(self.range.clone()).unwrap_or_default()
     }
 
     fn parse(&self) -> Result<object::File<'_>, Error> {
-        object::File::parse(&*self.data)
+        object::File::parse(self.data())
             .map_err(|e| bad(&self.path, &format!("it is not an ELF file: {e}")))
     }
 
@@ -147,6 +158,11 @@ impl Binary {
 
     /// Where in the file the code at an address of its address space is, in bytes.
     pub fn file_offset(&self, address: u64) -> Result<u64, Error> {
+        Ok(self.code_offset(address)?.saturating_add(self.range.start as u64))
+    }
+
+    /// Where in its own contents the code at an address is, in bytes.
+    fn code_offset(&self, address: u64) -> Result<u64, Error> {
         let file = self.parse()?;
         for segment in file.segments() {
             let (start, size) = segment.file_range();
@@ -165,9 +181,9 @@ impl Binary {
 
     /// Whether an instruction begins `offset` bytes into a function.
     pub fn is_instruction(&self, function: &Function, offset: u64) -> Result<bool, Error> {
-        let start = self.file_offset(function.address)?;
-        let end = start.saturating_add(function.size.max(offset)).min(self.data.len() as u64);
-        let code = self.data.get(start as usize..end as usize).unwrap_or_default();
+        let start = self.code_offset(function.address)?;
+        let end = start.saturating_add(function.size.max(offset)).min(self.data().len() as u64);
+        let code = self.data().get(start as usize..end as usize).unwrap_or_default();
         Ok(instructions::begins_at(code, offset as usize))
     }
 }

@@ -75,7 +75,7 @@ impl Binary {
         let found = file.segments().find_map(|segment| {
             let (start, size) = segment.file_range();
             let inside = address.checked_sub(segment.address()).filter(|i| *i < size)?;
-            start.checked_add(inside)
+            start.checked_add(inside)?.checked_add(self.range.start as u64)
         });
         found.ok_or_else(|| bad(self.path(), &format!("there is no data at address {address:#x}")))
     }

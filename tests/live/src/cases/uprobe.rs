@@ -1,5 +1,8 @@
 //! Functions of user programs: where they are found and what is seen of them.
 
+use std::io::Write;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::ctx::Ctx;
@@ -19,6 +22,7 @@ pub const TESTS: &[Test] = &[
     Test::new("uprobe/wildcard", &[Root, Uprobe], wildcard),
     Test::new("uprobe/function_name", &[Root, Uprobe], function_name),
     Test::new("uprobe/library_by_name", &[Root, Uprobe, LibcShared], library_by_name),
+    Test::new("uprobe/library_in_an_archive", &[Root, Uprobe, LibcShared], library_in_an_archive),
     Test::new("uprobe/one_process", &[Root, Uprobe], one_process),
     Test::new("uprobe/several_attach_points", &[Root, Uprobe], several_attach_points),
     Test::new("uprobe/latency", &[Root, Uprobe], latency),
@@ -103,6 +107,33 @@ fn library_by_name(ctx: &Ctx) -> Result<()> {
     let out = ctx.script(r#"uprobe:libc:getppid /comm == "libc_calls"/ { @ = count(); }"#).json();
     let out = out.command(&format!("{} 55", program.display())).finish()?.success()?;
     out.same("calls", out.number("@")?, 55)
+}
+
+/// A library that is mapped from a ZIP archive, where it is stored as it is.
+fn library_in_an_archive(ctx: &Ctx) -> Result<()> {
+    let program = ctx.programs.join("archived");
+    let path = ctx.dir.join("app.zip");
+    let start = archive(&path, "lib/one.so", &std::fs::read(&program)?)?;
+    let (path, program) = (path.display(), program.display());
+    let script =
+        format!(r#"uprobe:"{path}!/lib/one.so":archived {{ @ = count(); @s = sum(arg0); }}"#);
+    let out = ctx.script(&script).json().command(&format!("{program} {path} {start} 30"));
+    let out = out.finish()?.success()?;
+    out.same("calls", out.number("@")?, 30)?;
+    out.same("the sum of the arguments", out.number("@s")?, (0..30).sum())
+}
+
+/// Makes an archive with one member; where in it the member's content begins.
+fn archive(path: &Path, name: &str, content: &[u8]) -> Result<u64> {
+    let mut archive = rawzip::ZipArchiveWriter::new(std::fs::File::create(path)?);
+    let (mut entry, config) = archive.new_file(name).start()?;
+    let start = entry.stream_offset();
+    let mut writer = config.wrap(&mut entry);
+    writer.write_all(content)?;
+    let (_, output) = writer.finish()?;
+    entry.finish(output)?;
+    archive.finish()?;
+    Ok(start)
 }
 
 fn one_process(ctx: &Ctx) -> Result<()> {
