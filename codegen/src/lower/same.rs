@@ -18,67 +18,40 @@ impl FnBuilder<'_, '_, '_> {
         match (&left.kind, &right.kind) {
             (_, ExprKind::Str(text)) => self.same_as_text(left, text),
             (ExprKind::Str(text), _) => self.same_as_text(right, text),
-            (_, ExprKind::Tuple(members)) if members.iter().all(|e| e.ty.is_scalar()) => {
-                self.same_as_scalars(left, members)
-            }
             _ => {
                 let l = self.memory_of(left)?;
                 let r = self.memory_of(right)?;
-                let differences = self.value_differences(l, &left.ty, r, &right.ty)?;
-                Ok(self.is_zero(differences))
+                self.same_places(l, &left.ty, r, &right.ty)
             }
         }
     }
 
-    /// 1 if a tuple has these members, which need not be put into memory for that, else 0.
-    fn same_as_scalars(&mut self, tuple: &Expr, members: &[Expr]) -> Result<Value, Error> {
-        let Type::Tuple(types) = &tuple.ty else {
-            return Err(self.bug("a tuple that is compared with something else"));
-        };
-        let place = self.memory_of(tuple)?;
-        let mut differences = self.iconst(0);
-        for (index, ((_, ty), wanted)) in types.iter().zip(members).enumerate() {
-            let (at, _) = self.member(&tuple.ty, index as u32)?;
-            let member = self.load_typed(place.plus(at), ty)?;
-            let wanted = self.scalar(wanted)?;
-            let difference = self.b.ins().bxor(member, wanted);
-            differences = self.b.ins().bor(differences, difference);
-        }
-        Ok(self.is_zero(differences))
-    }
-
-    /// 0 if the values at two places are the same.
-    fn value_differences(
-        &mut self,
-        l: Place,
-        lt: &Type,
-        r: Place,
-        rt: &Type,
-    ) -> Result<Value, Error> {
+    fn same_places(&mut self, l: Place, lt: &Type, r: Place, rt: &Type) -> Result<Value, Error> {
         match (lt, rt) {
             (Type::Str { size: a }, Type::Str { size: b }) => {
-                let same = self.same_strings([l, r], [*a, *b], u32::MAX)?;
-                Ok(self.b.ins().bxor_imm_s(same, 1))
+                self.same_strings([l, r], [*a, *b], u32::MAX)
             }
             (Type::Tuple(members), Type::Tuple(others)) => {
-                let mut all = self.iconst(0);
+                let mut all = self.iconst(1);
                 for (index, ((_, a), (_, b))) in members.iter().zip(others).enumerate() {
                     let (at, _) = self.member(lt, index as u32)?;
                     let (bt, _) = self.member(rt, index as u32)?;
                     let one = if a.is_scalar() {
                         let x = self.load_typed(l.plus(at), a)?;
                         let y = self.load_typed(r.plus(bt), b)?;
-                        self.b.ins().bxor(x, y)
+                        let is = self.b.ins().icmp(IntCC::Equal, x, y);
+                        self.b.ins().uextend(I64, is)
                     } else {
-                        self.value_differences(l.plus(at), a, r.plus(bt), b)?
+                        self.same_places(l.plus(at), a, r.plus(bt), b)?
                     };
-                    all = self.b.ins().bor(all, one);
+                    all = self.b.ins().band(all, one);
                 }
                 Ok(all)
             }
             _ => {
                 let size = self.unit.layout(lt).size();
-                self.differences(l, r, size)
+                let differences = self.differences(l, r, size)?;
+                Ok(self.is_zero(differences))
             }
         }
     }

@@ -3,7 +3,6 @@
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::types::I64;
 use cranelift_frontend::Variable;
-use rbtrace_lang::hir::visit::{locals_of, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Type};
 
 use super::captures::{Captures, steering_of};
@@ -108,8 +107,8 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 let scalar = self.scalar(value)?;
                 self.store_typed(place, &value.ty, scalar)
             }
-            // `$t = ($t.1, $t.0)`
-            Storage::Memory(place) if is_compound(value) && self.needs_old(local, value) => {
+            // The value may mention the variable itself: `$t = ($t.1, $t.0)`.
+            Storage::Memory(place) if is_compound(value) => {
                 let temp = self.temp(&value.ty)?;
                 self.put(value, temp, Tail::Zero)?;
                 let size = self.unit.layout(&value.ty).size();
@@ -117,15 +116,6 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             }
             Storage::Memory(place) => self.put(value, place, Tail::Zero),
         }
-    }
-
-    /// Whether the old value of a variable may be wanted while a new one is put together: it is read,
-    /// or a block in the new one may leave before it is whole.
-    fn needs_old(&self, local: LocalId, value: &Expr) -> bool {
-        let mut mentioned =
-            self.block.locals.get(local.index()).is_none_or(|local| local.addressed);
-        locals_of(value, &mut |id| mentioned |= id == local);
-        mentioned || has_block(value)
     }
 
     fn if_else(&mut self, cond: &Expr, then: &[Stmt], otherwise: &[Stmt]) -> Result<(), Error> {
@@ -194,10 +184,6 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         }
         Ok(())
     }
-}
-
-fn has_block(value: &Expr) -> bool {
-    matches!(value.kind, ExprKind::Block { .. }) || parts(value).into_iter().any(has_block)
 }
 
 /// A variable in memory that is in a register for a while.
