@@ -380,7 +380,7 @@ fn losses(session: &Session) -> String {
         let what = match total.what {
             Lost::Events => "events that found the ring buffer full",
             Lost::MapUpdates => "updates of a map that was full",
-            Lost::Runs => "runs that the kernel skipped",
+            Lost::Runs => "runs that were skipped, others being under way on the CPU",
         };
         let probe = total.probe.as_deref().unwrap_or("all probes");
         table.push_str(&format!("{:>12}  {what}, by {probe}\n", total.count));

@@ -28,11 +28,13 @@ pub enum Loss {
     RingFull = 0,
     /// A map update failed because the map was full.
     MapFull = 1,
+    /// A run was skipped because too many of the program were under way on the CPU.
+    Crowded = 2,
 }
 
 impl Loss {
     /// Every kind of loss, in the order of the counters.
-    pub const ALL: [Loss; 2] = [Loss::RingFull, Loss::MapFull];
+    pub const ALL: [Loss; 3] = [Loss::RingFull, Loss::MapFull, Loss::Crowded];
     /// Bytes of a program's entry.
     pub const ENTRY_SIZE: u32 = 8 * Self::ALL.len() as u32;
 

@@ -199,7 +199,7 @@ pub enum Lost {
     Events,
     /// Updates of a map that was full.
     MapUpdates,
-    /// Runs of a probe that the kernel skipped.
+    /// Runs of a probe that were skipped.
     Runs,
 }
 
@@ -212,6 +212,6 @@ pub struct Losses {
     pub events: u64,
     /// Updates of a map that was full.
     pub map_updates: u64,
-    /// Runs that the kernel skipped.
+    /// Runs that were skipped.
     pub runs: u64,
 }

@@ -23,12 +23,12 @@ pub(crate) struct Losses {
     last: Instant,
 }
 
-/// Kinds of losses, those of [`Loss`] and the kernel's own.
+/// Kinds of losses: runs are skipped by the kernel or by a program itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     RingFull,
     MapFull,
-    Missed,
+    Skipped,
 }
 
 /// Data that was lost during a run.
@@ -80,21 +80,22 @@ impl Losses {
         })
     }
 
-    fn read(loaded: &Loaded) -> io::Result<Vec<((usize, Kind), u64)>> {
-        let mut counts = Vec::new();
+    fn read(loaded: &Loaded) -> io::Result<BTreeMap<(usize, Kind), u64>> {
+        let mut counts = BTreeMap::new();
+        let mut add = |key, count| *counts.entry(key).or_default() += count;
         if let (Some(offset), Some(variables)) = (loaded.plan.losses, loaded.variables()?) {
             let entries = variables.get(offset as usize..).unwrap_or_default();
             let entries = entries.chunks_exact(Loss::ENTRY_SIZE as usize);
             for (program, entry) in entries.take(loaded.plan.programs.len()).enumerate() {
                 for loss in Loss::ALL {
-                    counts.push(((program, loss.into()), counter(entry, loss)));
+                    add((program, loss.into()), counter(entry, loss));
                 }
             }
         }
         for (index, program) in loaded.programs.iter().enumerate() {
             // Kernels before 5.12 do not count.
             let missed = bpf::program_info(program.fd.as_fd()).map_or(0, |info| info.missed);
-            counts.push(((index, Kind::Missed), missed));
+            add((index, Kind::Skipped), missed);
         }
         Ok(counts)
     }
@@ -120,6 +121,7 @@ impl From<Loss> for Kind {
         match loss {
             Loss::RingFull => Kind::RingFull,
             Loss::MapFull => Kind::MapFull,
+            Loss::Crowded => Kind::Skipped,
         }
     }
 }
@@ -129,7 +131,7 @@ impl From<Kind> for Lost {
         match kind {
             Kind::RingFull => Lost::Events,
             Kind::MapFull => Lost::MapUpdates,
-            Kind::Missed => Lost::Runs,
+            Kind::Skipped => Lost::Runs,
         }
     }
 }

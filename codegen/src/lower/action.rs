@@ -11,7 +11,7 @@ use rbtrace_probes_ebpf::types::{Field, Type as Layout, lay_out};
 use super::func::FnBuilder;
 use super::mem::{Place, SLACK};
 use super::memory::Tail;
-use super::unit::OwnMap;
+use super::own_maps::OwnMap;
 use crate::error::Error;
 
 /// Largest record, in bytes: what fits into the ring buffer many times over.

@@ -18,6 +18,7 @@ use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
 use super::captures::steering;
 use super::loops::Shared;
 use super::mem::{Memory, Place, StackUse};
+use super::scratch;
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;
 use crate::clif::namespace;
@@ -110,7 +111,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         b.switch_to_block(entry);
         b.seal_block(entry);
         let ctx = b.block_params(entry)[0];
-        let memory = Memory::program(unit.stack);
+        let memory = Memory::program(unit.stack, scratch::reserved(block));
         FnBuilder {
             b,
             unit,
@@ -198,6 +199,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             self.leave_callback_returning(value);
             return;
         }
+        self.give_back_scratch();
         self.return_from_function(value);
     }
 

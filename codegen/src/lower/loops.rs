@@ -21,8 +21,10 @@ const CONTEXT: u32 = 0;
 const RETURNED: u32 = 8;
 /// Offset of the program's result.
 const RESULT: u32 = 16;
+/// Offset of a pointer to the program's scratch memory.
+const SCRATCH: u32 = 24;
 /// Offset of the first variable.
-const VARIABLES: u32 = 24;
+const VARIABLES: u32 = 32;
 /// Most bytes of shared memory on the stack; what is beyond lives in scratch memory.
 const SHARED_STACK: u32 = 160;
 /// Largest shared variable on the stack, in bytes.
@@ -83,6 +85,9 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         self.zero(place, end)?;
         let ctx = self.ctx;
         self.store(place.plus(CONTEXT), 8, ctx);
+        if let Some(scratch) = self.memory.scratch() {
+            self.store(place.plus(SCRATCH), 8, scratch);
+        }
         self.use_shared(Shared { place, end, variables, starts });
         Ok(())
     }
@@ -284,8 +289,9 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             return Err(inner.bug("a callback without parameters"));
         };
         inner.ctx = inner.load(Place::pointer(memory).plus(CONTEXT), Int::U64);
-        if self.memory.has_scratch() {
-            inner.look_up_scratch()?;
+        if self.memory.scratch().is_some() {
+            let scratch = inner.load(Place::pointer(memory).plus(SCRATCH), Int::U64);
+            inner.memory.use_scratch(scratch);
         }
         inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
         begin(&mut inner, &values)?;

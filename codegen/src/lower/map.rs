@@ -10,6 +10,7 @@ use rbtrace_probes_ebpf::record::Loss;
 use super::func::FnBuilder;
 use super::mem::Place;
 use super::memory::Tail;
+use super::own_maps::OwnMap;
 use crate::error::Error;
 
 /// `BPF_ANY` of linux/bpf.h: make the entry or change it.
@@ -46,6 +47,13 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     /// Pointer to an entry's value on this CPU, or 0.
     pub(super) fn look_up(&mut self, map: MapId, key: Value) -> Value {
         let map = self.map_ref(map.0);
+        self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key])
+    }
+
+    /// Pointer to a value of one of rbtrace's own maps, or 0.
+    pub(super) fn look_up_own(&mut self, map: OwnMap, key: Place) -> Value {
+        let map = self.unit.own_map(map);
+        let (map, key) = (self.map_ref(map), self.address(key));
         self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key])
     }
 

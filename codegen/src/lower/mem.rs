@@ -12,7 +12,6 @@ use rbtrace_lang::hir::{Int, Type};
 use rbtrace_probes_ebpf::helpers;
 
 use super::func::FnBuilder;
-use super::unit::OwnMap;
 use crate::error::Error;
 
 /// Largest temporary on the eBPF stack, in bytes.
@@ -96,9 +95,9 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Of a program.
-    pub(super) fn program(stack: StackUse) -> Self {
-        Self::new(stack.program(), 0)
+    /// Of a program, whose entry of the scratch map begins with so many bytes that are not for values.
+    pub(super) fn program(stack: StackUse, reserved: u32) -> Self {
+        Self { scratch_high: 0, ..Self::new(stack.program(), reserved) }
     }
 
     /// Of a callback: its scratch memory begins after what its caller uses.
@@ -120,9 +119,14 @@ impl Memory {
         }
     }
 
-    /// Whether the program begins by looking up its scratch memory.
-    pub(super) fn has_scratch(&self) -> bool {
-        self.scratch.is_some()
+    /// Pointer to the program's scratch memory, if it has begun by looking that up.
+    pub(super) fn scratch(&self) -> Option<Value> {
+        self.scratch
+    }
+
+    /// The program's scratch memory is here.
+    pub(super) fn use_scratch(&mut self, pointer: Value) {
+        self.scratch = Some(pointer);
     }
 
     /// Takes over what a callback needs.
@@ -140,32 +144,6 @@ pub(super) struct TempMark {
 }
 
 impl FnBuilder<'_, '_, '_> {
-    /// Looks up the program's entry of the scratch map; without one the program ends.
-    pub(super) fn look_up_scratch(&mut self) -> Result<(), Error> {
-        let scratch = self.unit.scratch;
-        let map = self.unit.own_map(scratch);
-        let key = self.temp_bytes(4)?;
-        let mut index = self.iconst(i64::from(self.index));
-        if scratch == OwnMap::LargeScratch {
-            // An entry for each program, CPU by CPU.
-            let programs = self.unit.program.blocks.len() as i64;
-            let cpu = self.helper(helpers::GET_SMP_PROCESSOR_ID, &[]);
-            let first = self.b.ins().imul_imm_s(cpu, programs);
-            index = self.b.ins().iadd(first, index);
-        }
-        self.store(key, 4, index);
-        let (map, key) = (self.map_ref(map), self.address(key));
-        let entry = self.helper(helpers::MAP_LOOKUP_ELEM, &[map, key]);
-        let found = self.b.create_block();
-        let missing = self.b.create_block();
-        self.b.ins().brif(entry, found, &[], missing, &[]);
-        self.enter(missing);
-        self.return_default();
-        self.enter(found);
-        self.memory.scratch = Some(entry);
-        Ok(())
-    }
-
     /// Temporaries up to here stay.
     pub(super) fn mark(&self) -> TempMark {
         TempMark { scratch: self.memory.scratch_used, live: self.memory.live.len() }

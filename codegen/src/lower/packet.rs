@@ -10,7 +10,7 @@ use rbtrace_probes_ebpf::record::{
 };
 
 use super::func::FnBuilder;
-use super::unit::OwnMap;
+use super::own_maps::OwnMap;
 use crate::error::Error;
 
 /// `BPF_F_CURRENT_CPU` of linux/bpf.h.

@@ -8,7 +8,7 @@ use rbtrace_probes_ebpf::types::{STACK_FRAMES_MASK, StackMode};
 
 use super::func::FnBuilder;
 use super::mem::Place;
-use super::unit::{OwnMap, STACK_FRAMES};
+use super::own_maps::{OwnMap, STACK_FRAMES};
 use crate::error::Error;
 
 /// `BPF_F_USER_STACK` and `BPF_F_USER_BUILD_ID` of linux/bpf.h.

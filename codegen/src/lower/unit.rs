@@ -7,7 +7,7 @@ use rbtrace_lang::hir::{self, ProbeBlock, Stmt, StmtKind};
 use rbtrace_lang::span::{LineColumn, Sources, Span};
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{
-    self, Action, Global, GlobalValue, Map, MapKind, MapRole, Plan, Program, Target,
+    self, Action, Global, GlobalValue, Map, MapRole, Plan, Program, Target,
 };
 use rbtrace_probes_ebpf::profile::TargetProfile;
 use rbtrace_probes_ebpf::record::Loss;
@@ -15,6 +15,8 @@ use rbtrace_probes_ebpf::types::{StackMode, Type};
 
 use super::func::FnBuilder;
 use super::mem::StackUse;
+use super::own_maps::{OWN_PREFIX, OwnMap};
+use super::scratch;
 use super::types::{StackMaps, layout};
 use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
 use crate::error::Error;
@@ -25,45 +27,12 @@ const LINE_CHARS: usize = 120;
 const LONG_EXCERPT: usize = 400;
 /// Longest line, in bytes, whose instructions are told apart by column.
 const LONG_LINE: usize = 4096;
-/// Fewest bytes of the ring buffer: a power of two and a multiple of the page size.
-const RING_MIN: u32 = 1 << 20;
 /// Most bytes of the ring buffer.
 const RING_MAX: u32 = 1 << 24;
 /// Records of the largest kind that the ring buffer has room for, if that is not above its most.
 const RING_RECORDS: u32 = 1 << 12;
 /// Most bytes of a value in a per-CPU map (`PCPU_MIN_UNIT_SIZE` of linux/percpu.h).
 const PER_CPU_VALUE: u32 = 32 << 10;
-/// Entries of a stack map; they take memory only where they are used.
-const STACK_ENTRIES: u32 = 1 << 17;
-/// Largest number of frames that the kernel captures (`PERF_MAX_STACK_DEPTH`).
-pub(super) const STACK_FRAMES: u32 = 127;
-
-/// What the symbols of rbtrace's own maps begin with.
-const OWN_PREFIX: &str = "rbtrace_";
-
-/// Maps of rbtrace's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum OwnMap {
-    /// Ring buffer.
-    Ring,
-    /// Memory for large values.
-    Scratch,
-    /// The same, of more bytes than a per-CPU map can have.
-    LargeScratch,
-    /// Captured stacks.
-    Stacks,
-    /// Captured stacks whose frames are places in files.
-    BuildIdStacks,
-    /// Packets on their way to files.
-    Packets,
-}
-
-impl OwnMap {
-    /// The map for stacks that print in this way.
-    pub(super) fn stacks(mode: StackMode) -> Self {
-        if mode == StackMode::BuildId { Self::BuildIdStacks } else { Self::Stacks }
-    }
-}
 
 /// See the module.
 pub(super) struct UnitBuilder<'a> {
@@ -232,10 +201,10 @@ impl<'a> UnitBuilder<'a> {
 
     /// The unit; programs come first, so that a program's function has the program's index.
     pub(super) fn finish(mut self) -> Unit {
-        let programs = self.unit.plan.programs.len() as u32;
+        let entries = scratch::entries_of(&self.program.blocks);
         for own in [OwnMap::Scratch, OwnMap::LargeScratch] {
             if let Some(&map) = self.own_maps.get(&own) {
-                self.unit.plan.maps[map as usize].max_entries = programs.max(1);
+                self.unit.plan.maps[map as usize].max_entries = entries.max(1);
             }
         }
         self.unit.functions.sort_by_key(|f| match f.role {
@@ -262,56 +231,7 @@ impl<'a> UnitBuilder<'a> {
             return index;
         }
         let index = self.unit.plan.maps.len() as u32;
-        let u32_type = Type::Int { size: 4, signed: false };
-        let events = Type::Int { size: 4, signed: true };
-        let u64s = |len| Type::Array { elem: Box::new(Type::Int { size: 8, signed: false }), len };
-        let (symbol, role, kind, key, value, max_entries) = match own {
-            OwnMap::Ring => {
-                ("rbtrace_ring", MapRole::Ring, MapKind::RingBuf, Type::Void, Type::Void, RING_MIN)
-            }
-            OwnMap::Scratch => {
-                ("rbtrace_scratch", MapRole::Scratch, MapKind::PerCpuArray, u32_type, u64s(1), 1)
-            }
-            OwnMap::LargeScratch => {
-                ("rbtrace_large_scratch", MapRole::Scratch, MapKind::Array, u32_type, u64s(1), 1)
-            }
-            OwnMap::Stacks => (
-                "rbtrace_stacks",
-                MapRole::Stacks,
-                MapKind::Hash,
-                Type::Int { size: 8, signed: false },
-                u64s(STACK_FRAMES),
-                STACK_ENTRIES,
-            ),
-            OwnMap::BuildIdStacks => (
-                "rbtrace_build_ids",
-                MapRole::Stacks,
-                MapKind::Hash,
-                Type::Int { size: 8, signed: false },
-                u64s(4 * STACK_FRAMES),
-                STACK_ENTRIES,
-            ),
-            OwnMap::Packets => {
-                let kind = MapKind::PerfEventArray;
-                (
-                    "rbtrace_packets",
-                    MapRole::Packets,
-                    kind,
-                    u32_type,
-                    events,
-                    self.profile.cpus.max(1),
-                )
-            }
-        };
-        self.unit.plan.maps.push(Map {
-            name: symbol.into(),
-            symbol: symbol.into(),
-            role,
-            kind,
-            key,
-            value,
-            max_entries,
-        });
+        self.unit.plan.maps.push(own.define(self.profile));
         self.own_maps.insert(own, index);
         index
     }

@@ -226,6 +226,13 @@ impl ProbeKind {
         matches!(self, ProbeKind::Fentry | ProbeKind::Fexit)
     }
 
+    /// Whether a run of a program may come in between of another run of it on the same CPU: the kernel
+    /// may preempt it, and unlike elsewhere does not then keep others from running it
+    /// (`bpf_prog_run_array_uprobe` of linux/bpf.h).
+    pub const fn interleaves(self) -> bool {
+        matches!(self, ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt)
+    }
+
     /// The kind that a script calls `name`, by its full name or an alias.
     pub fn from_name(name: &str) -> Option<ProbeKind> {
         Self::ALL.into_iter().find(|k| {

@@ -3,6 +3,7 @@
 //! aya-obj parses, links and relocates; aya creates the maps. `aya::EbpfLoader` is not used: it
 //! parses the BTF of the whole kernel before anything else, whether or not the object needs it.
 
+mod private_stack;
 mod target;
 pub mod verifier;
 
@@ -234,7 +235,7 @@ fn image(
     let missing = || Error::Malformed(format!("there is no program {}", program.symbol));
     let definition = elf.programs.get(&program.symbol).ok_or_else(missing)?;
     let function = elf.functions.get(&definition.function_key()).ok_or_else(missing)?;
-    Ok(Image {
+    let mut image = Image {
         name: kernel_name(&program.symbol),
         license: definition.license.clone(),
         kind: program.kind.spec().program as u32,
@@ -244,7 +245,9 @@ fn image(
         functions: function.func_info.func_info_bytes(),
         lines: function.line_info.line_info_bytes(),
         symbol: program.symbol.clone(),
-    })
+    };
+    image.refuse_private_stack(program.kind, features::kernel_version());
+    Ok(image)
 }
 
 /// `expected_attach_type` of programs for one place.

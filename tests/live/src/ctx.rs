@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::output::Output;
 use crate::session::Session;
@@ -101,11 +101,21 @@ impl Ctx {
     /// Starts a workload that waits for [`Workload::go`] before it does anything.
     pub fn start_workload(&self, arguments: &[&str]) -> Result<Workload> {
         let mut command = Command::new(&self.exe);
-        command.args(["workload", "wait"]).args(arguments).stdin(Stdio::piped());
-        sys::die_with_parent(&mut command);
-        let child = command.spawn().context("starting a workload")?;
-        Ok(Workload { child })
+        command.arg("workload");
+        start_waiting(command, arguments)
     }
+
+    /// Starts one of the dynamically linked programs, which waits as a workload does.
+    pub fn start_program(&self, name: &str, arguments: &[&str]) -> Result<Workload> {
+        start_waiting(Command::new(self.programs.join(name)), arguments)
+    }
+}
+
+fn start_waiting(mut command: Command, arguments: &[&str]) -> Result<Workload> {
+    command.arg("wait").args(arguments).stdin(Stdio::piped());
+    sys::die_with_parent(&mut command);
+    let child = command.spawn().context("starting a workload")?;
+    Ok(Workload { child })
 }
 
 /// A workload that was started to be probed by process id.
@@ -119,13 +129,25 @@ impl Workload {
         self.child.id()
     }
 
+    /// Lets it begin.
+    pub fn release(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     /// Lets it begin, and waits until it has ended.
     pub fn go(mut self) -> Result<()> {
-        drop(self.child.stdin.take());
+        self.release();
         let status = self.child.wait()?;
         ensure!(status.success(), "the workload failed: {status}");
         Ok(())
     }
+}
+
+/// Lets several begin at once, and waits until all have ended.
+pub fn go_together(workloads: Vec<Workload>) -> Result<()> {
+    let start = |workload: Workload| std::thread::spawn(move || workload.go());
+    let running: Vec<_> = workloads.into_iter().map(start).collect();
+    running.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a panic"))?)
 }
 
 /// One run of rbtrace that is about to be made.

@@ -94,6 +94,13 @@ impl Output {
         )))
     }
 
+    /// The values of a map of counts.
+    pub fn counts(&self, map: &str) -> Result<Vec<u64>> {
+        let map = self.map(map)?;
+        let entries = map.as_object().into_iter().flatten();
+        Ok(entries.filter_map(|(_, count)| count.as_u64()).collect())
+    }
+
     /// Fails unless standard error holds `text`.
     pub fn complains(&self, text: &str) -> Result<()> {
         self.check(self.stderr.contains(text), format_args!("standard error does not say {text:?}"))

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::ctx::{COMM, Ctx};
-use crate::features::Feature::{Root, Tracepoint, Uprobe};
+use crate::ctx::{COMM, Ctx, go_together};
+use crate::features::Feature::{LibcShared, Root, Tracepoint, Uprobe};
 use crate::runner::Test;
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ),
     Test::new("stack/of_a_deleted_file", &[Root, Tracepoint], of_a_deleted_file),
     Test::new("stack/in_a_chroot", &[Root, Tracepoint], in_a_chroot),
+    Test::new("stack/of_several_processes", &[Root, Uprobe, LibcShared], of_several_processes),
     Test::new("stack/kernel", &[Root], kernel),
     Test::new("stack/loop_over_stacks", &[Root], loop_over_stacks),
 ];
@@ -106,6 +107,23 @@ fn of_a_deleted_file(ctx: &Ctx) -> Result<()> {
 
 fn in_a_chroot(ctx: &Ctx) -> Result<()> {
     names_what_calls(ctx, "mkdir $dir/r; cp $exe $dir/r/x; exec chroot $dir/r /x $endless")
+}
+
+/// One may come in between while the program runs for another.
+fn of_several_processes(ctx: &Ctx) -> Result<()> {
+    const PROCESSES: usize = 6;
+    let calls = ctx.scaled(200_000);
+    let program = ctx.programs.join("unwound");
+    let processes: Vec<_> = (0..PROCESSES)
+        .map(|_| ctx.start_program("unwound", &["framed", &calls.to_string()]))
+        .collect::<Result<_>>()?;
+    let script =
+        format!("uprobe:{}:framed_place {{ @[ustack(raw, 20)] = count(); }}", program.display());
+    let session = ctx.script(&script).json().start()?;
+    go_together(processes)?;
+    let out = session.interrupt()?.success()?;
+    let counts = out.counts("@")?;
+    out.same("counts", counts, vec![calls; PROCESSES])
 }
 
 fn kernel(ctx: &Ctx) -> Result<()> {
