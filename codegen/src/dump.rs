@@ -10,8 +10,7 @@ use cranelift_codegen::write::{FuncWriter, PlainWriter, decorate_function};
 use rbtrace_probes_ebpf::helpers;
 
 use crate::bpf::{Code, Names, RelocTarget, write_listing};
-use crate::btf::core::LocalType;
-use crate::clif::{Unit, namespace};
+use crate::clif::{CoreKind, CoreReloc, LocalType, Unit, namespace};
 
 /// Cranelift IR of every function, with the script's lines before and the names of helpers,
 /// maps and data after the instructions that they belong to.
@@ -134,11 +133,30 @@ fn external(unit: &Unit, name: &UserExternalName, offset: i64) -> String {
     named.unwrap_or_else(|| format!("u{}:{index}+{offset}", name.namespace))
 }
 
-/// Tag of the type that a CO-RE access starts from.
-fn core_root(root: &LocalType) -> &str {
-    match root {
-        LocalType::Record { name, .. } => name,
-        _ => "type",
+/// What a CO-RE relocation asks: `task_struct.utask` for an offset, else with the question around it.
+fn core_question(reloc: &CoreReloc) -> String {
+    let mut path = match &reloc.root {
+        LocalType::Record { name, .. } | LocalType::Enum { name, .. } => name.clone(),
+        _ => "type".to_owned(),
+    };
+    let mut ty = &reloc.root;
+    for &index in reloc.access.iter().skip(1) {
+        match ty {
+            LocalType::Record { fields, .. } => {
+                let Some(field) = fields.get(index as usize) else { break };
+                path.push_str(&format!(".{}", field.name));
+                ty = &field.ty;
+            }
+            LocalType::Array { elem, .. } => {
+                path.push_str(&format!("[{index}]"));
+                ty = elem;
+            }
+            _ => break,
+        }
+    }
+    match reloc.kind {
+        CoreKind::FieldByteOffset => path,
+        kind => format!("{kind:?}({path})"),
     }
 }
 
@@ -165,10 +183,7 @@ impl Names for UnitNames<'_> {
                 unit.functions.get(function as usize).map(|f| f.name.clone())
             }
             RelocTarget::Kfunc(index) => unit.kfuncs.get(index as usize).cloned(),
-            RelocTarget::Core(index) => unit
-                .core_relocs
-                .get(index as usize)
-                .map(|r| format!("{}{:?}", core_root(&r.root), r.access)),
+            RelocTarget::Core(index) => unit.core_relocs.get(index as usize).map(core_question),
         }
     }
 
