@@ -243,7 +243,8 @@ fn trace(
     let mut sink = output::open(&invocation.output()).map_err(system("open the output"))?;
     let pid = flags.pid;
     let user_signal = Some(StopFlag::on_user_signal().map_err(system("handle signals"))?);
-    let mut session = Session::new(runtime::Options { pid, child, user_signal })?;
+    let unwind = flags.dwarf_pids.clone();
+    let mut session = Session::new(runtime::Options { pid, child, unwind, user_signal })?;
     let table = flags.verbose > 0 || flags.stats;
     if table {
         session.count_runs();

@@ -101,10 +101,14 @@ helpers! {
     RINGBUF_DISCARD = 133, "ringbuf_discard", 2, 5 . 8, false;
     /// Copies the path that a `struct path` stands for.
     D_PATH = 147, "d_path", 3, 5 . 10, true;
+    /// The current `struct task_struct`, as the verifier knows it.
+    GET_CURRENT_TASK_BTF = 158, "get_current_task_btf", 0, 5 . 11, true;
     /// Calls a function for each entry of a map.
     FOR_EACH_MAP_ELEM = 164, "for_each_map_elem", 4, 5 . 13, false;
     /// The cookie given when the program was attached.
     GET_ATTACH_COOKIE = 174, "get_attach_cookie", 1, 5 . 15, true;
+    /// The registers with which a task last entered the kernel, `struct pt_regs`.
+    TASK_PT_REGS = 175, "task_pt_regs", 1, 5 . 15, true;
     /// Calls a function a number of times.
     LOOP = 181, "loop", 4, 5 . 17, false;
     /// Compares two strings.

@@ -14,4 +14,5 @@ pub mod plan;
 pub mod profile;
 pub mod record;
 pub mod types;
+pub mod unwind;
 pub mod usdt;

@@ -46,6 +46,13 @@ pub struct Plan {
     pub losses: Option<u32>,
 }
 
+impl Plan {
+    /// Whether programs unwind stacks by tables that user space makes of what processes run.
+    pub fn unwinds(&self) -> bool {
+        self.maps.iter().any(|map| map.role == MapRole::UnwindPlaces)
+    }
+}
+
 /// A `u64` variable in `.bss` that user space sets before the first program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {

@@ -16,6 +16,7 @@ use rustix::process::{
 
 use crate::error::Error;
 use crate::sys::process::fork_waiting;
+use crate::sys::ptrace::{Stop, Tracee};
 
 /// How long a command may take to end after SIGTERM before it is left alone.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -87,6 +88,21 @@ impl Child {
         &self.program
     }
 
+    /// As [`Child::release`]; `ready` is called once or twice while it stands still: when nothing of its
+    /// program has run, and where the program begins, once the dynamic linker has mapped the libraries.
+    /// Where it cannot be held, `ready` is called while it runs.
+    pub(crate) fn release_held(&mut self, mut ready: impl FnMut()) -> Result<(), Error> {
+        let tracee = Tracee::seize(self.pid()).ok();
+        self.release()?;
+        if let Some(tracee) = &tracee {
+            // Where it cannot be held, it runs on.
+            let _ = run_to_entry(tracee, self.pid(), &mut ready);
+        }
+        ready();
+        drop(tracee);
+        Ok(())
+    }
+
     /// Lets it run. Later calls do nothing.
     pub fn release(&mut self) -> Result<(), Error> {
         let (Some(go), Some(failed)) = (self.go.take(), self.failed.take()) else { return Ok(()) };
@@ -145,6 +161,41 @@ impl Drop for Child {
     }
 }
 
+/// Lets a process that is about to start a program run until the program begins.
+fn run_to_entry(tracee: &Tracee, pid: u32, ready: &mut impl FnMut()) -> io::Result<()> {
+    loop {
+        match tracee.wait()? {
+            Stop::Exec => break,
+            Stop::Signal(signal) => tracee.resume(signal)?,
+            Stop::Other => tracee.resume(0)?,
+            Stop::Ended => return Ok(()),
+        }
+    }
+    ready();
+    let entry = entry(pid).ok_or(io::ErrorKind::NotFound)?;
+    tracee.break_at(entry)?;
+    tracee.resume(0)?;
+    loop {
+        match tracee.wait()? {
+            Stop::Signal(libc::SIGTRAP) => return tracee.clear_breakpoint(),
+            Stop::Signal(signal) => tracee.resume(signal)?,
+            Stop::Exec | Stop::Other => tracee.resume(0)?,
+            Stop::Ended => return Ok(()),
+        }
+    }
+}
+
+/// Where the program of a process begins, behind the dynamic linker.
+fn entry(pid: u32) -> Option<u64> {
+    /// `AT_ENTRY` of linux/auxvec.h.
+    const ENTRY: u64 = 9;
+    let words = std::fs::read(format!("/proc/{pid}/auxv")).ok()?;
+    let (words, _) = words.as_chunks();
+    let mut pairs = words.as_chunks().0.iter();
+    let number = |word: &[u8; 8]| u64::from_ne_bytes(*word);
+    pairs.find_map(|[key, value]| (number(key) == ENTRY).then(|| number(value)))
+}
+
 /// A program by path, or by name in `PATH`.
 fn find(program: &str) -> Option<PathBuf> {
     let runnable = |path: &Path| {
@@ -179,6 +230,18 @@ mod tests {
         let mut child = Child::spawn("sh -c 'exit \"7\"'").expect("a command of every system");
         assert!(child.status().is_none());
         child.release().expect("a command of every system");
+        assert_eq!(wait(&mut child), ChildStatus::Exited(7));
+    }
+
+    #[test]
+    fn is_held_where_its_program_begins() {
+        let mut child = Child::spawn("sh -c 'exit 7'").expect("a command of every system");
+        let exe = format!("/proc/{}/exe", child.pid());
+        let program = std::fs::canonicalize(child.program()).expect("it was found");
+        let mut runs = Vec::new();
+        let release = child.release_held(|| runs.push(std::fs::read_link(&exe).ok()));
+        release.expect("a command of every system");
+        assert_eq!(runs, [Some(program.clone()), Some(program)]);
         assert_eq!(wait(&mut child), ChildStatus::Exited(7));
     }
 

@@ -120,6 +120,9 @@ pub enum Error {
     /// There is no such process.
     #[error("no process {0}")]
     NoProcess(u32),
+    /// An object unwinds stacks by unwind data, and nobody has said of which processes.
+    #[error("dw_ustack requires a target process: name one with -p, -c or --dwarf-pid")]
+    NothingToUnwind,
     /// A record or a map entry does not fit the plan.
     #[error("malformed record: {0}")]
     Record(String),

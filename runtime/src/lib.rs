@@ -29,6 +29,7 @@ pub mod time;
 pub mod tracefs;
 mod trial;
 mod unit;
+mod unwind;
 pub mod value;
 mod watched;
 

@@ -17,9 +17,9 @@ use crate::resolve::{RawFrame, Resolve};
 use crate::symbols::find_binary;
 use crate::symbols::kernel::KernelSymbols;
 use crate::symbols::perf_map::PerfMaps;
-use crate::symbols::process::Processes;
+use crate::symbols::process::{Mappings, Processes};
 use crate::symbols::symbolizer::{Place, Style, look_up};
-use crate::sys::tasks::{TaskEvents, drain_all};
+use crate::sys::tasks::{TaskEvent, TaskEvents, drain_all};
 use crate::value::Symbol;
 use crate::watched;
 
@@ -101,6 +101,27 @@ impl Machine {
         }
     }
 
+    /// Follows processes, and those that they start.
+    pub fn follow(&self, pids: &[u32]) {
+        if let Ok(mut processes) = self.processes.lock() {
+            pids.iter().for_each(|pid| processes.follow(*pid));
+        }
+    }
+
+    /// Follows a process from where it starts a program.
+    pub fn follow_start(&self, pid: u32) {
+        if let Ok(mut processes) = self.processes.lock() {
+            processes.note(TaskEvent::Exec { pid });
+            processes.follow(pid);
+        }
+    }
+
+    /// Processes that are followed and have changed since the last time, with what they have mapped;
+    /// nothing of those that have ended.
+    pub fn take_changed(&self) -> Vec<(u32, Option<Mappings>)> {
+        self.processes.lock().map(|mut processes| processes.take_changed()).unwrap_or_default()
+    }
+
     fn knows(&self, pid: u32) -> bool {
         self.processes.lock().is_ok_and(|processes| processes.knows(pid))
     }
@@ -108,7 +129,7 @@ impl Machine {
     fn user_symbol(&self, pid: u32, address: u64, style: Style) -> Option<Symbol> {
         self.catch_up();
         let mapping = self.processes.lock().ok()?.mapping(pid, address)?;
-        let Some(file) = &mapping.file else {
+        let Some(file) = mapping.file() else {
             return self.made_symbol(pid, address, style);
         };
         let place = Place::Offset(file.readable(), mapping.offset_of(address));

@@ -13,7 +13,7 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::snapshot::RawEntry;
-use crate::sys::bpf::{BatchPosition, MapRef};
+use crate::sys::bpf::{BatchPosition, MapRef, MapSpec, create_map};
 
 /// First kernel with ring buffers.
 const RING_SINCE: KernelVersion = KernelVersion::new(5, 8);
@@ -36,6 +36,8 @@ pub(crate) struct LoadedMap {
     /// What the plan that created it says.
     pub plan: MapPlan,
     data: MapData,
+    /// What the maps in it are like, if it holds maps.
+    inner: Option<MapSpec>,
     key: usize,
     value: usize,
     cpus: usize,
@@ -89,13 +91,12 @@ pub(crate) fn create_all(
     Ok(created)
 }
 
-/// Whether a map of another object is this one: script maps by name, stacks by symbol.
-fn is_same(other: &LoadedMap, map: &MapPlan) -> bool {
-    other.plan.role == map.role
+/// Whether a map that an object shares is this one: those of scripts go by name, others by symbol.
+fn is_same(shared: &LoadedMap, map: &MapPlan) -> bool {
+    shared.plan.role == map.role
         && match map.role {
-            MapRole::Script => other.plan.name == map.name,
-            MapRole::Stacks => other.plan.symbol == map.symbol,
-            _ => false,
+            MapRole::Script => shared.plan.name == map.name,
+            _ => shared.plan.symbol == map.symbol,
         }
 }
 
@@ -158,8 +159,13 @@ fn create(
         if plan.kind.is_per_cpu() { value_size.next_multiple_of(8) * cpus } else { value_size };
     let name = crate::load::kernel_name(&plan.symbol);
     let name = name.to_string_lossy();
-    let data = create_data(definition, &name, btf).map_err(|e| refused(&plan, e))?;
-    let map = LoadedMap { plan, data, key, value, cpus, zeroed: AtomicBool::new(false) };
+    let inner = definition.inner().map(|inner| spec(&inner));
+    let created = match &inner {
+        Some(inner) => create_of_maps(&spec(&definition), inner, &name),
+        None => create_data(definition, &name, btf),
+    };
+    let data = created.map_err(|e| refused(&plan, e))?;
+    let map = LoadedMap { plan, data, inner, key, value, cpus, zeroed: AtomicBool::new(false) };
     if !contents.is_empty() {
         map.raw()
             .update(&0u32.to_ne_bytes(), &contents, 0)
@@ -213,6 +219,24 @@ fn create_data(
         return Err(refused);
     }
     MapData::create(without_btf(&definition, 0), name, None).map_err(as_io)
+}
+
+fn spec(definition: &aya_obj::Map) -> MapSpec {
+    MapSpec {
+        kind: definition.map_type(),
+        key: definition.key_size(),
+        value: definition.value_size(),
+        entries: definition.max_entries(),
+        flags: definition.map_flags(),
+    }
+}
+
+/// Creates a map that holds maps, which aya does for objects that it loads itself alone.
+fn create_of_maps(outer: &MapSpec, inner: &MapSpec, name: &str) -> io::Result<MapData> {
+    let name = crate::load::kernel_name(name);
+    let model = create_map(inner, &name, None)?;
+    let map = create_map(outer, &name, Some(model.as_fd()))?;
+    MapData::from_fd(map).map_err(|e| io::Error::other(e.to_string()))
 }
 
 /// A size that the kernel takes for a ring buffer: a power of two, of whole pages.
@@ -311,19 +335,39 @@ impl LoadedMap {
         self.raw().update(key, value, 0)
     }
 
+    /// Whether later objects of a session may use it: what scripts share, and what user space keeps for
+    /// all of them.
+    pub fn is_shareable(&self) -> bool {
+        match self.plan.role {
+            MapRole::Script
+            | MapRole::Stacks
+            | MapRole::UnwindPlaces
+            | MapRole::UnwindRows
+            | MapRole::UnwindRules => true,
+            MapRole::Ring | MapRole::Scratch | MapRole::Packets | MapRole::Data => false,
+        }
+    }
+
+    /// Removes the entry at `key`, if there is one.
+    pub fn remove(&self, key: &[u8]) -> io::Result<()> {
+        match self.raw().delete(key) {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// What the maps in it are like, if it holds maps.
+    pub fn inner(&self) -> Option<MapSpec> {
+        self.inner
+    }
+
     /// Removes every entry; in an array, sets every value to 0.
     pub fn clear(&self) -> io::Result<()> {
         self.zeroed.store(false, Relaxed);
         if self.plan.kind.is_array() {
             return self.overwrite(|value| value.fill(0));
         }
-        for (key, _) in self.contents()? {
-            match self.raw().delete(&key) {
-                Err(e) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
-                _ => {}
-            }
-        }
-        Ok(())
+        self.contents()?.iter().try_for_each(|(key, _)| self.remove(key))
     }
 
     /// Sets every value to 0. A cell that is set stays set.

@@ -20,6 +20,7 @@ use crate::signals::StopFlag;
 use crate::sink::Sink;
 use crate::sys::bpf;
 use crate::unit::Unit;
+use crate::unwind::Following;
 use crate::watched;
 
 pub use crate::losses::LossTotal;
@@ -38,6 +39,9 @@ pub struct Options {
     pub pid: Option<u32>,
     /// Trace only this command, and end when it ends.
     pub child: Option<Child>,
+    /// Processes whose stacks can be unwound by unwind data, besides the one that is traced and those
+    /// that they start.
+    pub unwind: Vec<u32>,
     /// Whenever it is set, all maps are printed.
     pub user_signal: Option<StopFlag>,
 }
@@ -102,13 +106,19 @@ pub struct Session {
     looked: Instant,
     /// Tests or benchmarks ran, after which maps do not print.
     was_trial: bool,
+    unwinding: Following,
 }
 
 impl Session {
     /// A session without objects.
     pub fn new(options: Options) -> Result<Self, Error> {
         let target = options.pid.map(open_process).transpose()?;
-        let pid = options.pid.or(options.child.as_ref().map(Child::pid));
+        for pid in &options.unwind {
+            open_process(*pid)?;
+        }
+        let cpid = options.child.as_ref().map(Child::pid);
+        let pid = options.pid.or(cpid);
+        let running = options.pid.into_iter().chain(options.unwind).collect();
         Ok(Self {
             context: Context::new(pid),
             machine: Arc::default(),
@@ -123,12 +133,15 @@ impl Session {
             statistics: None,
             looked: Instant::now(),
             was_trial: false,
+            unwinding: Following::new(running, cpid),
         })
     }
 
     /// Loads an object. Maps of the script and stacks that an earlier object has are shared.
     pub fn load(&mut self, object: &Object) -> Result<UnitId, Error> {
+        self.unwinding.check(&object.plan)?;
         let unit = Unit::load(object, &self.shared, &self.machine)?;
+        self.unwinding.adopt(unit.maps());
         for map in unit.shareable() {
             if !self.shared.iter().any(|known| Arc::ptr_eq(known, map)) {
                 self.shared.push(Arc::clone(map));
@@ -161,6 +174,10 @@ impl Session {
                 self.machine.remember_all();
             }
         }
+        if unit.plan().unwinds() {
+            let begun = self.unwinding.begin(&self.machine);
+            begun.map_err(Error::system("prepare unwind data"))?;
+        }
         let result = unit.attach(&self.context);
         if result.is_err() {
             self.leftovers.extend(unit.detach());
@@ -186,9 +203,21 @@ impl Session {
         unit.run_benches(sink)
     }
 
-    /// Lets the command of [`Options::child`] run.
+    /// Lets the command of [`Options::child`] run. If its stacks are to be unwound, it waits where its
+    /// program begins until the unwind data of that and of its libraries is known.
     pub fn release_child(&mut self) -> Result<(), Error> {
-        self.child.as_mut().map_or(Ok(()), Child::release)
+        let Some(child) = &mut self.child else { return Ok(()) };
+        if !self.unwinding.is_needed() {
+            return child.release();
+        }
+        let mut prepared = Ok(());
+        child.release_held(|| {
+            self.machine.catch_up();
+            if prepared.is_ok() {
+                prepared = self.unwinding.update(&self.machine);
+            }
+        })?;
+        prepared.map_err(Error::system("prepare unwind data"))
     }
 
     /// Detaches a probe of an object, by its index in the plan, and with it those that share its
@@ -409,6 +438,10 @@ impl Session {
     /// Handles records and losses. Nothing happens after `exit`.
     fn handle(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         self.machine.catch_up();
+        if let Err(e) = self.unwinding.update(&self.machine) {
+            let message = format!("cannot prepare unwind data: {e}");
+            output(sink.event(&Event::Warning { message, location: None }))?;
+        }
         for unit in self.units.values_mut() {
             if self.exit.is_none() {
                 unit.drain(sink, &mut self.exit)?;

@@ -82,9 +82,14 @@ impl Unit {
         &self.loaded.warnings
     }
 
+    /// Its maps, in the order of the plan.
+    pub fn maps(&self) -> &[Arc<LoadedMap>] {
+        &self.loaded.maps
+    }
+
     /// Maps that later objects may use.
     pub fn shareable(&self) -> impl Iterator<Item = &Arc<LoadedMap>> {
-        self.loaded.maps.iter().filter(|m| matches!(m.plan.role, MapRole::Script | MapRole::Stacks))
+        self.loaded.maps.iter().filter(|m| m.is_shareable())
     }
 
     /// Index of a map of the script in the plan.

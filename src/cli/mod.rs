@@ -104,6 +104,12 @@ pub struct Cli {
     #[arg(conflicts_with = "pid")]
     pub cmd: Option<String>,
 
+    /// Read the unwind data of this process for dw_ustack(), and of those that it starts; may be given
+    /// several times. That of -p and -c is always read
+    #[arg(long = "dwarf-pid", value_name = "PID", help_heading = "What is traced")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=0x40_0000), allow_negative_numbers = true)]
+    pub dwarf_pids: Vec<u32>,
+
     /// Allow system() and what else can do damage
     #[arg(long = "unsafe", help_heading = "What is traced")]
     pub allow_unsafe: bool,

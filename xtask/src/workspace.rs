@@ -109,7 +109,7 @@ fn build(package: &str, release: bool) -> Result<PathBuf> {
     executables.next_back().with_context(|| format!("cargo built no program for {package}"))
 }
 
-/// Compiles tests/live/programs/*.c with the machine's C compiler.
+/// Compiles tests/live/programs/*.c with the machine's C compiler: `NAME.so.c` to a library.
 fn build_dynamic() -> Result<PathBuf> {
     let folder = target().join("live-programs");
     std::fs::create_dir_all(&folder)?;
@@ -119,9 +119,15 @@ fn build_dynamic() -> Result<PathBuf> {
             && let Some(name) = source.file_stem()
         {
             let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+            let kind: &[&str] = match Path::new(name).extension() {
+                Some(extension) if extension == "so" => &["-shared", "-fPIC"],
+                _ => &[],
+            };
             process::run(
                 Command::new(compiler)
-                    .args(["-g", "-O1", "-o"])
+                    .args(["-g", "-O1"])
+                    .args(kind)
+                    .arg("-o")
                     .arg(folder.join(name))
                     .arg(&source),
             )?;

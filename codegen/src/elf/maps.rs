@@ -12,6 +12,10 @@ use crate::btf::{Builder, Encoding, Linkage, Member, TypeId};
 const ATTRIBUTE: u32 = 8;
 /// `BPF_F_NO_PREALLOC`, which a trie must have.
 const NO_PREALLOC: u32 = 1;
+/// `BPF_F_INNER_MAP`: the arrays in an array differ in length.
+const INNER_MAP: u32 = 1 << 12;
+/// Bytes by which a map is handed over: its descriptor, and the key of an array.
+const DESCRIPTOR: u32 = 4;
 
 /// A number is the length of an array of 4-byte integers, whose size has 32 bits.
 const MAX_ENTRIES: u32 = u32::MAX / 4;
@@ -55,7 +59,11 @@ pub fn define(
 fn is_typed(kind: MapKind) -> bool {
     !matches!(
         kind,
-        MapKind::RingBuf | MapKind::StackTrace | MapKind::ProgArray | MapKind::PerfEventArray
+        MapKind::RingBuf
+            | MapKind::StackTrace
+            | MapKind::ProgArray
+            | MapKind::PerfEventArray
+            | MapKind::ArrayOfArrays
     )
 }
 
@@ -81,6 +89,7 @@ fn attributes(btf: &mut Builder, map: &Map) -> Result<Vec<Member>, Error> {
             return Err(invalid("its value has no bytes"));
         }
         let value = map.stored();
+        let value_size = if map.kind == MapKind::ArrayOfArrays { DESCRIPTOR } else { value.size() };
         if is_typed(map.kind) {
             for (name, ty) in [("key", &key), ("value", &value)] {
                 let ty = btf.map_type(ty);
@@ -88,20 +97,44 @@ fn attributes(btf: &mut Builder, map: &Map) -> Result<Vec<Member>, Error> {
             }
         } else {
             list.push(("key_size", number(btf, key.size())));
-            list.push(("value_size", number(btf, value.size())));
+            list.push(("value_size", number(btf, value_size)));
         }
     }
     list.push(("max_entries", number(btf, map.max_entries)));
     if map.kind == MapKind::LpmTrie {
         list.push(("map_flags", number(btf, NO_PREALLOC)));
     }
+    if map.kind == MapKind::ArrayOfArrays {
+        list.push(("values", inner_arrays(btf, map.value.size())));
+    }
+    Ok(members(list))
+}
+
+/// The arrays in an array of them, as libbpf wants it: an array of no pointers to their description,
+/// the last attribute.
+fn inner_arrays(btf: &mut Builder, value_size: u32) -> TypeId {
+    let list = vec![
+        ("type", number(btf, MapKind::Array.number())),
+        ("key_size", number(btf, DESCRIPTOR)),
+        ("value_size", number(btf, value_size)),
+        ("max_entries", number(btf, 1)),
+        ("map_flags", number(btf, INNER_MAP)),
+    ];
+    let members = members(list);
+    let description = btf.record(false, "", members.len() as u32 * ATTRIBUTE, &members);
+    let pointer = btf.ptr(description);
+    btf.array(pointer, 0)
+}
+
+/// Attributes one after another.
+fn members(list: Vec<(&str, TypeId)>) -> Vec<Member> {
     let member = |(i, (name, ty)): (u32, (&str, TypeId))| Member {
         name: name.to_owned(),
         ty,
         bit_offset: i * ATTRIBUTE * 8,
         bits: 0,
     };
-    Ok((0..).zip(list).map(member).collect())
+    (0..).zip(list).map(member).collect()
 }
 
 /// A number: a pointer to an array of that length.

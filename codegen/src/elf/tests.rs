@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
-use aya_obj::{EbpfSectionKind, Object, ProgramSection, programs::XdpAttachType};
+use aya_obj::{EbpfSectionKind, Map, Object, ProgramSection, programs::XdpAttachType};
 use rbtrace_probes_ebpf::object::{ReadError, read_object};
-use rbtrace_probes_ebpf::plan::VERSION;
+use rbtrace_probes_ebpf::plan::{MapKind, MapRole, VERSION};
 
 use super::Error;
 use super::samples::{Asm, Sample, counter, everything};
@@ -144,6 +144,24 @@ fn maps_may_have_any_name() {
         assert_eq!(object.maps[name].value_size(), 8);
         assert!(object.programs.contains_key("count"));
     }
+}
+
+#[test]
+fn an_array_may_hold_arrays() {
+    let mut sample = counter();
+    let mut outer = sample.plan.maps[0].clone();
+    outer.symbol = "outer".into();
+    outer.kind = MapKind::ArrayOfArrays;
+    outer.role = MapRole::UnwindRows;
+    sample.plan.maps.push(outer);
+    let elf = sample.write().unwrap();
+    assert_eq!(read_object(&elf).unwrap().plan, sample.plan);
+    let object = link(&elf);
+    let sizes = |map: &Map| (map.map_type(), map.key_size(), map.value_size(), map.map_flags());
+    let outer = &object.maps["outer"];
+    assert_eq!(sizes(outer), (12, 4, 4, 0));
+    // Of any length: BPF_F_INNER_MAP.
+    assert_eq!(sizes(&outer.inner().unwrap()), (2, 4, 8, 1 << 12));
 }
 
 #[test]

@@ -223,6 +223,11 @@ impl FnBuilder<'_, '_, '_> {
         )
     }
 
+    /// Sends a record without arguments.
+    pub(super) fn tell(&mut self, action: u32) -> Result<(), Error> {
+        self.record(action, HEADER_SIZE, |_, _| Ok(()))
+    }
+
     /// Tells user space, where it wants to know, that a helper has failed if `failed` is not 0.
     pub(super) fn report_failure(
         &mut self,

@@ -42,7 +42,7 @@ impl FnBuilder<'_, '_, '_> {
             | Call::Ntop { .. }
             | Call::MacAddr(_)
             | Call::Path(_)
-            | Call::Stack => Err(self.bug("memory where a scalar is expected")),
+            | Call::Stack { .. } => Err(self.bug("memory where a scalar is expected")),
         }
     }
 

@@ -21,7 +21,7 @@ use super::mem::{Memory, Place, StackUse};
 use super::scratch;
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;
-use crate::clif::namespace;
+use crate::clif::{CoreReloc, namespace};
 use crate::error::Error;
 
 /// Where a variable of the script lives.
@@ -256,6 +256,12 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// Address in `.bss`.
     pub(super) fn bss(&mut self, offset: u32) -> Value {
         self.symbol(namespace::DATA, 0, i64::from(offset))
+    }
+
+    /// A value that depends on the running kernel's types.
+    pub(super) fn core(&mut self, reloc: CoreReloc) -> Value {
+        let index = self.unit.core_reloc(reloc);
+        self.symbol(namespace::CORE, index, 0)
     }
 
     fn symbol(&mut self, namespace: u32, index: u32, offset: i64) -> Value {

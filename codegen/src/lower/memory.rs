@@ -339,7 +339,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.watched_helper(helpers::D_PATH, &[address, place, size])?;
                 Ok(())
             }
-            Call::Stack => self.put_stack(ty, to),
+            Call::Stack { unwind } => self.put_stack(ty, *unwind, to),
             _ => Err(self.bug("a function that has no value in memory")),
         }
     }

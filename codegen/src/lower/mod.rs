@@ -29,6 +29,8 @@ mod stmt;
 mod text;
 mod types;
 mod unit;
+mod unwind;
+mod unwind_step;
 mod window;
 
 use rbtrace_lang::hir;

@@ -3,6 +3,7 @@
 use rbtrace_probes_ebpf::plan::{Map, MapKind, MapRole};
 use rbtrace_probes_ebpf::profile::TargetProfile;
 use rbtrace_probes_ebpf::types::{StackMode, Type};
+use rbtrace_probes_ebpf::unwind;
 
 /// Fewest bytes of the ring buffer: a power of two and a multiple of the page size.
 const RING_MIN: u32 = 1 << 20;
@@ -29,6 +30,12 @@ pub(super) enum OwnMap {
     BuildIdStacks,
     /// Packets on their way to files.
     Packets,
+    /// Where processes have mapped code.
+    UnwindPlaces,
+    /// Where rules for unwinding hold.
+    UnwindRows,
+    /// Rules for unwinding.
+    UnwindRules,
 }
 
 impl OwnMap {
@@ -58,6 +65,17 @@ impl OwnMap {
                 let event = Type::Int { size: 4, signed: true };
                 let cpus = profile.cpus.max(1);
                 ("packets", R::Packets, K::PerfEventArray, u32_type, event, cpus)
+            }
+            OwnMap::UnwindPlaces => {
+                let (key, place) = (unwind::key_type(), unwind::place_type());
+                ("unwind_places", R::UnwindPlaces, K::LpmTrie, key, place, unwind::MOST_PLACES)
+            }
+            OwnMap::UnwindRows => {
+                ("unwind_rows", R::UnwindRows, K::ArrayOfArrays, u32_type, u64_type, 1)
+            }
+            OwnMap::UnwindRules => {
+                let rule = unwind::rule_type();
+                ("unwind_rules", R::UnwindRules, K::Array, u32_type, rule, unwind::MOST_RULES)
             }
         };
         let symbol = format!("{OWN_PREFIX}{name}");

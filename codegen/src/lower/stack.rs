@@ -23,8 +23,9 @@ fn frame_shift(mode: StackMode) -> u32 {
 }
 
 impl FnBuilder<'_, '_, '_> {
-    /// Captures a stack: see the plan's `Stack` for what is written.
-    pub(super) fn put_stack(&mut self, ty: &Type, to: Place) -> Result<(), Error> {
+    /// Captures a stack, by unwind data or by frame pointers: see the plan's `Stack` for what is
+    /// written.
+    pub(super) fn put_stack(&mut self, ty: &Type, unwind: bool, to: Place) -> Result<(), Error> {
         let (stack, user) = match *ty {
             Type::UStack(stack) => (stack, true),
             Type::KStack(stack) => (stack, false),
@@ -32,7 +33,10 @@ impl FnBuilder<'_, '_, '_> {
         };
         let mark = self.mark();
         let frames = self.temp_bytes(STACK_FRAMES << frame_shift(stack.mode))?;
-        let written = self.capture(stack, user, frames);
+        let written = match unwind {
+            true => self.unwind(stack, frames)?,
+            false => self.capture(stack, user, frames),
+        };
         let any = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, written, 0);
         let key = self.choose(
             any,
@@ -53,8 +57,9 @@ impl FnBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// Writes the frames; the result is the number of their bytes, or negative.
-    fn capture(&mut self, stack: StackType, user: bool, frames: Place) -> Value {
+    /// Writes the frames as the kernel finds them; the result is the number of their bytes, or
+    /// negative.
+    pub(super) fn capture(&mut self, stack: StackType, user: bool, frames: Place) -> Value {
         let shift = frame_shift(stack.mode);
         let bytes = self.iconst(i64::from(stack.limit.min(STACK_FRAMES) << shift));
         let mut flags = if user { USER_STACK } else { 0 };

@@ -18,7 +18,7 @@ use super::mem::StackUse;
 use super::own_maps::{OWN_PREFIX, OwnMap};
 use super::scratch;
 use super::types::{StackMaps, layout};
-use crate::clif::{DataVar, Function, LineSpan, Role, Unit};
+use crate::clif::{CoreReloc, DataVar, Function, LineSpan, Role, Unit};
 use crate::error::Error;
 
 /// Characters kept of a script's line, for listings and the kernel's log.
@@ -272,11 +272,16 @@ impl<'a> UnitBuilder<'a> {
         name: &str,
         make: impl FnOnce(&str) -> Function,
     ) -> u32 {
-        let found = self.subprograms().position(|f| f.name == name);
-        match found {
-            Some(index) => self.program.blocks.len() as u32 + index as u32,
+        match self.function_named(name) {
+            Some(index) => index,
             None => self.add_function(make(name)),
         }
+    }
+
+    /// Index of the function of this name.
+    pub(super) fn function_named(&self, name: &str) -> Option<u32> {
+        let index = self.subprograms().position(|f| f.name == name)?;
+        Some(self.program.blocks.len() as u32 + index as u32)
     }
 
     /// A name for a callback of a program that no other has.
@@ -338,6 +343,21 @@ impl<'a> UnitBuilder<'a> {
         let (offset, _) = self.bss("losses", programs * Loss::ENTRY_SIZE);
         self.unit.plan.losses = Some(offset);
         offset + program * Loss::ENTRY_SIZE + loss.offset()
+    }
+
+    /// Place in `.bss` of a word that says whether something has been told.
+    pub(super) fn told(&mut self, name: &'static str) -> u32 {
+        self.bss(name, 8).0
+    }
+
+    /// Index of a CO-RE relocation.
+    pub(super) fn core_reloc(&mut self, reloc: CoreReloc) -> u32 {
+        let all = &mut self.unit.core_relocs;
+        let index = all.iter().position(|known| *known == reloc).unwrap_or_else(|| {
+            all.push(reloc);
+            all.len() - 1
+        });
+        index as u32
     }
 
     /// Place in `.bss` of `size` zero bytes that nobody writes.

@@ -1,6 +1,7 @@
 //! The table of builtins: names without arguments. Each row says where the builtin makes sense
 //! and what it becomes.
 
+use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind, argument_offset};
 use rbtrace_probes_ebpf::plan::Target;
 use rbtrace_probes_ebpf::profile::Arch;
@@ -13,6 +14,7 @@ use crate::reference::{Docs, docs};
 use crate::span::Span;
 
 use super::convert::{boolean, cast, constant, text};
+use super::functions::stack::Walk;
 use super::place::Place;
 use super::{Checker, Typed, Value};
 
@@ -126,12 +128,25 @@ pub(crate) const TABLE: &[Builtin] = &[
         make: |cx, span| Ok(boolean(cx.cx.catalog.cpid().is_some(), span)),
     },
     Builtin { name: "usermode", place: Place::ANYWHERE, make: user_mode },
-    Builtin { name: "kstack", place: Place::IN_TASK, make: |cx, span| cx.stack(true, &[], span) },
-    Builtin { name: "ustack", place: Place::IN_TASK, make: |cx, span| cx.stack(false, &[], span) },
+    Builtin {
+        name: "kstack",
+        place: Place::IN_TASK,
+        make: |cx, span| cx.stack(Walk::Kernel, &[], span),
+    },
+    Builtin {
+        name: "ustack",
+        place: Place::IN_TASK,
+        make: |cx, span| cx.stack(Walk::FramePointers, &[], span),
+    },
+    Builtin {
+        name: "dw_ustack",
+        place: Place::IN_TASK,
+        make: |cx, span| {
+            cx.needs(&helpers::LOOP, "dw_ustack", span)?;
+            cx.stack(Walk::UnwindData, &[], span)
+        },
+    },
 ];
-
-/// Builtins of bpftrace that are not built yet.
-const UNSUPPORTED: &[&str] = &["dw_ustack"];
 
 /// What a name stands for, if it is a builtin.
 pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<Typed> {
@@ -140,29 +155,20 @@ pub(super) fn find(checker: &mut Checker<'_>, name: &str, span: Span) -> Option<
     if let Some(number) = argument_number(name) {
         return Some(argument(checker, number, span));
     }
-    if let Some(builtin) = TABLE.iter().find(|b| b.name == name) {
-        let spec = checker.at.spec();
-        return Some(match (builtin.place.holds(spec), name) {
-            (false, "retval") => Err(checker.error(no_retval(spec, span))),
-            // What `args` are says better why there are none.
-            (true, _) | (false, "args") => (builtin.make)(checker, span),
-            (false, _) => Err(checker.error(builtin.place.error(name, spec, span))),
-        });
-    }
-    UNSUPPORTED.contains(&name).then(|| Err(checker.unsupported(span, name)))
-}
-
-/// Whether bpftrace has a builtin of this name that is not built yet.
-pub(super) fn is_unsupported(name: &str) -> bool {
-    UNSUPPORTED.contains(&name)
+    let builtin = TABLE.iter().find(|b| b.name == name)?;
+    let spec = checker.at.spec();
+    Some(match (builtin.place.holds(spec), name) {
+        (false, "retval") => Err(checker.error(no_retval(spec, span))),
+        // What `args` is says better why there are none.
+        (true, _) | (false, "args") => (builtin.make)(checker, span),
+        (false, _) => Err(checker.error(builtin.place.error(name, spec, span))),
+    })
 }
 
 /// Whether there is a builtin of this name.
 pub(crate) fn exists(name: &str) -> bool {
     let name = name.strip_prefix("__builtin_").unwrap_or(name);
-    argument_number(name).is_some()
-        || TABLE.iter().any(|b| b.name == name)
-        || UNSUPPORTED.contains(&name)
+    argument_number(name).is_some() || TABLE.iter().any(|b| b.name == name)
 }
 
 /// The names of all builtins.

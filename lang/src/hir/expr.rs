@@ -381,7 +381,10 @@ pub enum Call {
     /// `macaddr(a)`: [`Type::Mac`].
     MacAddr(Expr),
     /// `kstack(...)`, `ustack(...)`, by the type of the expression.
-    Stack,
+    Stack {
+        /// `dw_ustack(...)`: by unwind data, not by frame pointers.
+        unwind: bool,
+    },
     /// `reg("name")`: the register at this offset of the context; `uint64`.
     Register {
         /// Bytes.

@@ -156,6 +156,6 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
         Call::SkbOutput { skb, len, .. } => vec![skb, len],
         Call::PerCpuAddress { cpu, .. } => vec![cpu],
         Call::Ntop { family, addr } => family.iter().chain([addr]).collect(),
-        Call::MapLen(_) | Call::Stack | Call::Register { .. } => Vec::new(),
+        Call::MapLen(_) | Call::Stack { .. } | Call::Register { .. } => Vec::new(),
     }
 }

@@ -23,17 +23,24 @@ struct Definition {
     key: u64,
     value: u64,
     max_entries: u32,
+    /// Bytes of the values of the arrays in an array of them.
+    inner: Option<u64>,
 }
+
+/// Bytes of a key of an array, and of a map in one: its descriptor.
+const DESCRIPTOR: u32 = 4;
 
 impl Definition {
     fn of(map: &Map) -> Self {
         let (key, value) = match (map.kind, &map.key) {
             (MapKind::RingBuf, _) => (0, 0),
-            (_, Type::Void) => (4, map.stored().size()),
+            (MapKind::ArrayOfArrays, _) => (DESCRIPTOR, DESCRIPTOR),
+            (_, Type::Void) => (DESCRIPTOR, map.stored().size()),
             (_, key) => (key.size(), map.stored().size()),
         };
-        let max_entries = map.max_entries;
-        Self { kind: map.kind.number(), key: key.into(), value: value.into(), max_entries }
+        let inner = (map.kind == MapKind::ArrayOfArrays).then(|| map.value.size().into());
+        let (kind, max_entries) = (map.kind.number(), map.max_entries);
+        Self { kind, key: key.into(), value: value.into(), max_entries, inner }
     }
 }
 
@@ -82,11 +89,19 @@ fn of_kind(types: &Types<'_>, id: u32, kind: u32) -> Option<usize> {
 fn definition<'t>(types: &'t Types<'_>, var: u32) -> Option<(&'t str, Definition)> {
     of_kind(types, var, VAR)?;
     let name = types.string(types.word(var, 0)?)?;
-    let attributes = types.word(var, 2)?;
+    Some((name, attributes(types, types.word(var, 2)?, false)?))
+}
+
+/// The attributes that the members of a struct stand for; `inner`: of a map in a map, which holds none.
+fn attributes(types: &Types<'_>, description: u32, inner: bool) -> Option<Definition> {
     let mut out = Definition::default();
-    for i in 0..of_kind(types, attributes, STRUCT)? {
-        let attribute = types.string(types.word(attributes, 3 + i * 3)?)?;
-        let pointer = types.word(attributes, 4 + i * 3)?;
+    for i in 0..of_kind(types, description, STRUCT)? {
+        let attribute = types.string(types.word(description, 3 + i * 3)?)?;
+        let pointer = types.word(description, 4 + i * 3)?;
+        if attribute == "values" && !inner {
+            out.inner = Some(inner_value(types, pointer)?);
+            continue;
+        }
         of_kind(types, pointer, PTR)?;
         let target = types.word(pointer, 2)?;
         let number = || of_kind(types, target, ARRAY).and_then(|_| types.word(target, 5));
@@ -103,5 +118,15 @@ fn definition<'t>(types: &'t Types<'_>, var: u32) -> Option<(&'t str, Definition
             _ => return None,
         }
     }
-    Some((name, out))
+    Some(out)
+}
+
+/// Bytes of the values of the arrays that `values`, an array of pointers to their description, is
+/// about.
+fn inner_value(types: &Types<'_>, values: u32) -> Option<u64> {
+    of_kind(types, values, ARRAY)?;
+    let pointer = types.word(values, 3)?;
+    of_kind(types, pointer, PTR)?;
+    let array = attributes(types, types.word(pointer, 2)?, true)?;
+    (array.kind == MapKind::Array.number()).then_some(array.value)
 }

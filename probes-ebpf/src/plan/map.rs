@@ -65,6 +65,12 @@ pub enum MapRole {
     Scratch,
     /// Captured stacks.
     Stacks,
+    /// Where processes have mapped code (see [`crate::unwind`]).
+    UnwindPlaces,
+    /// Where rules for unwinding hold: all rows of all files.
+    UnwindRows,
+    /// Rules for unwinding, by number.
+    UnwindRules,
     /// The perf buffer that carries packets. At most one in a plan; it has an entry for each CPU,
     /// whatever `max_entries` says.
     Packets,
@@ -101,6 +107,9 @@ pub enum MapKind {
     LruPerCpuHash,
     /// `BPF_MAP_TYPE_LPM_TRIE`
     LpmTrie,
+    /// `BPF_MAP_TYPE_ARRAY_OF_MAPS`: of arrays of any length, whose elements the map's value type is
+    /// that of.
+    ArrayOfArrays,
     /// `BPF_MAP_TYPE_RINGBUF`
     RingBuf,
 }
@@ -119,6 +128,7 @@ impl MapKind {
             MapKind::LruHash => 9,
             MapKind::LruPerCpuHash => 10,
             MapKind::LpmTrie => 11,
+            MapKind::ArrayOfArrays => 12,
             MapKind::RingBuf => 27,
         }
     }

@@ -1,6 +1,6 @@
 //! What processes have mapped to execute, remembered after their end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -69,6 +69,7 @@ impl Place<'_> {
 /// another file's in this mount namespace.
 #[derive(Debug)]
 pub(crate) struct CodeFile {
+    id: FileId,
     /// As the process sees it.
     path: PathBuf,
     readable: PathBuf,
@@ -88,7 +89,12 @@ impl CodeFile {
             (false, true) => PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd())),
             (false, false) => return None,
         };
-        Some(Self { path, readable, _open: keep.then_some(open) })
+        Some(Self { id: place.file, path, readable, _open: keep.then_some(open) })
+    }
+
+    /// Which file it is.
+    pub fn id(&self) -> FileId {
+        self.id
     }
 
     /// Path as the process sees it.
@@ -102,6 +108,21 @@ impl CodeFile {
     }
 }
 
+/// What code is mapped from.
+#[derive(Clone, Debug)]
+pub(crate) enum Code {
+    /// A file.
+    File(Arc<CodeFile>),
+    /// The kernel: vdso(7).
+    Vdso,
+    /// Code that a program made itself, or that is of a file which cannot be had: the process had
+    /// ended before it was opened and there is none of its name.
+    Other,
+}
+
+/// How the kernel calls the vDSO.
+const VDSO: &str = "[vdso]";
+
 /// A part of a process's address space that holds code.
 #[derive(Clone, Debug)]
 pub(crate) struct Mapping {
@@ -111,12 +132,19 @@ pub(crate) struct Mapping {
     pub end: u64,
     /// Bytes from the start of the file.
     pub offset: u64,
-    /// The file; absent for the vDSO, for code that a program made itself, and where the process had
-    /// ended before the file was opened and there is none of its name.
-    pub file: Option<Arc<CodeFile>>,
+    /// What it is mapped from.
+    pub code: Code,
 }
 
 impl Mapping {
+    /// The file that it is of.
+    pub fn file(&self) -> Option<&CodeFile> {
+        match &self.code {
+            Code::File(file) => Some(file),
+            Code::Vdso | Code::Other => None,
+        }
+    }
+
     /// Where in the file an address of the mapping is.
     pub fn offset_of(&self, address: u64) -> u64 {
         address.wrapping_sub(self.start).wrapping_add(self.offset)
@@ -136,6 +164,11 @@ impl Mappings {
         (!all.is_empty()).then_some(Self(all))
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mapping> {
+        self.0.iter()
+    }
+
     /// The mapping that holds an address.
     pub fn find(&self, address: u64) -> Option<&Mapping> {
         self.0.iter().find(|m| (m.start..m.end).contains(&address))
@@ -146,6 +179,11 @@ impl Mappings {
         self.0.retain(|m| m.end <= new.start || new.end <= m.start);
         self.0.push(new);
     }
+}
+
+/// Whether a process whose first thread has ended goes on.
+fn has_threads(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
 /// An executable mapping in a line of /proc/PID/maps.
@@ -161,8 +199,12 @@ fn mapping(pid: u32, line: &str, files: &mut Files) -> Option<Mapping> {
     let device = (hex(major)? as u32, hex(minor)? as u32);
     let file = FileId { device, inode: parts.next()?.parse().ok()? };
     let path = line.find('/').and_then(|at| line.get(at..)).map(Path::new);
-    let file = path.and_then(|path| files.of(&Place { pids: &[pid], start, end, path, file }));
-    Some(Mapping { start, end, offset, file })
+    let code = match path {
+        Some(path) => files.code(&Place { pids: &[pid], start, end, path, file }),
+        None if line.ends_with(VDSO) => Code::Vdso,
+        None => Code::Other,
+    };
+    Some(Mapping { start, end, offset, code })
 }
 
 /// Files that code is mapped from, each opened once.
@@ -183,6 +225,11 @@ impl Files {
         Some(file)
     }
 
+    /// What a mapping of a file is mapped from.
+    fn code(&mut self, place: &Place<'_>) -> Code {
+        self.of(place).map_or(Code::Other, Code::File)
+    }
+
     /// Forgets files that nobody has open.
     fn tidy(&mut self) {
         self.0.retain(|_, file| file.strong_count() > 0);
@@ -198,6 +245,10 @@ pub(crate) struct Processes {
     /// By process.
     parents: HashMap<u32, u32>,
     files: Files,
+    /// Processes that are followed, those that they have started among them.
+    followed: HashSet<u32>,
+    /// Processes that are or were followed, and of which something has changed since the last look.
+    changed: BTreeSet<u32>,
 }
 
 impl Processes {
@@ -217,7 +268,16 @@ impl Processes {
     pub fn note(&mut self, event: TaskEvent) {
         match event {
             TaskEvent::Exec { pid } => self.set(pid, Mappings::default()),
+            TaskEvent::Exit { pid } => {
+                if self.followed.contains(&pid) && !has_threads(pid) {
+                    self.unfollow(pid);
+                }
+            }
             TaskEvent::Fork { pid, parent } => {
+                match self.followed.contains(&parent) {
+                    true => self.follow(pid),
+                    false => self.unfollow(pid),
+                }
                 if self.parents.len() > 4 * MOST {
                     self.parents.retain(|pid, _| self.all.contains_key(pid));
                 }
@@ -233,12 +293,17 @@ impl Processes {
                 let is_file = path.is_absolute() && !path.starts_with("//anon");
                 let pids = self.ancestry(pid);
                 let place = Place { pids: &pids, start, end, path, file };
-                let file = if is_file { self.files.of(&place) } else { None };
-                let new = Mapping { start, end, offset, file };
+                let code = match is_file {
+                    true => self.files.code(&place),
+                    false if path == Path::new(VDSO) => Code::Vdso,
+                    false => Code::Other,
+                };
+                let new = Mapping { start, end, offset, code };
                 match self.all.get_mut(&pid) {
                     Some(known) => known.add(new),
                     None => self.set(pid, Mappings(vec![new])),
                 }
+                self.mark(pid);
             }
         }
     }
@@ -254,6 +319,42 @@ impl Processes {
         self.all.contains_key(&pid)
     }
 
+    /// Follows a process, and those that it starts.
+    pub fn follow(&mut self, pid: u32) {
+        self.followed.insert(pid);
+        self.mark(pid);
+    }
+
+    fn unfollow(&mut self, pid: u32) {
+        self.mark(pid);
+        self.followed.remove(&pid);
+    }
+
+    fn mark(&mut self, pid: u32) {
+        if self.followed.contains(&pid) {
+            self.changed.insert(pid);
+        }
+    }
+
+    /// Processes that are followed and have changed since the last time, with what they have mapped
+    /// now; nothing of one that is followed no more.
+    pub fn take_changed(&mut self) -> Vec<(u32, Option<Mappings>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let mut now = |pid: u32| {
+            if !self.followed.contains(&pid) {
+                return None;
+            }
+            if !self.knows(pid) {
+                self.remember(pid);
+            }
+            self.all.get(&pid).cloned()
+        };
+        let all = changed.into_iter().map(|pid| (pid, now(pid))).collect();
+        // What was read just now is no change.
+        self.changed.clear();
+        all
+    }
+
     /// Reads what a process has mapped while it is there.
     pub fn remember(&mut self, pid: u32) {
         if let Some(read) = Mappings::read(pid, &mut self.files) {
@@ -262,6 +363,7 @@ impl Processes {
     }
 
     fn set(&mut self, pid: u32, mappings: Mappings) {
+        self.mark(pid);
         if self.all.insert(pid, mappings).is_none() {
             self.order.push_back(pid);
         }
@@ -293,9 +395,11 @@ mod tests {
         let line = format!("7f00-7fff r-xp 00001000 08:01 {inode}      {}", path.display());
         let found = read(&line).expect("a mapping");
         assert_eq!((found.start, found.offset_of(0x7f10)), (0x7f00, 0x1010));
-        assert_eq!(found.file.expect("a file").path(), path);
+        assert_eq!(found.file().expect("a file").path(), path);
         assert!(read("7f00-7fff rw-p 00001000 08:01 42 /lib/x.so").is_none());
-        assert!(read("7f00-7fff r-xp 0 00:00 0  [vdso]").expect("code").file.is_none());
+        let code = |line| read(line).expect("code").code;
+        assert!(matches!(code("7f00-7fff r-xp 0 00:00 0  [vdso]"), Code::Vdso));
+        assert!(matches!(code("7f00-7fff r-xp 0 00:00 0"), Code::Other));
         assert!(read("nonsense").is_none());
     }
 
@@ -304,7 +408,7 @@ mod tests {
         let (path, FileId { inode, .. }) = a_file();
         let other = format!("7f00-7fff r-xp 0 08:01 {}  {}", inode + 1, path.display());
         let found = mapping(0, &other, &mut Files::default()).expect("a mapping");
-        assert!(found.file.is_none());
+        assert!(found.file().is_none());
     }
 
     #[test]
@@ -326,14 +430,46 @@ mod tests {
         all.note(TaskEvent::Fork { pid: child, parent: pid });
         all.note(TaskEvent::Exec { pid });
         assert!(all.knows(pid) && all.mapping(pid, 0x1000).is_none());
-        let file = all.mapping(child, 0x1fff).and_then(|m| m.file).expect("inherited");
-        assert_eq!(file.path(), path);
-        assert!(all.mapping(child, 0x4000).is_some_and(|m| m.file.is_none()));
+        let mapping = all.mapping(child, 0x1fff).expect("inherited");
+        assert_eq!(mapping.file().expect("of a file").path(), path);
+        assert!(all.mapping(child, 0x4000).is_some_and(|m| m.file().is_none()));
+    }
+
+    #[test]
+    fn those_that_are_followed_and_what_they_start() {
+        let (pid, child, other) = (u32::MAX, u32::MAX - 1, u32::MAX - 2);
+        let mut all = Processes::default();
+        let changed = |all: &mut Processes| -> Vec<(u32, Option<usize>)> {
+            let changed = all.take_changed().into_iter();
+            changed.map(|(pid, mappings)| (pid, mappings.map(|m| m.iter().count()))).collect()
+        };
+        let map = |pid| TaskEvent::Map {
+            pid,
+            start: 0x1000,
+            length: 0x1000,
+            offset: 0,
+            file: FileId { device: (0, 0), inode: 0 },
+            path: b"//anon".to_vec(),
+        };
+        all.note(map(pid));
+        all.follow(pid);
+        assert_eq!(changed(&mut all), [(pid, Some(1))]);
+        all.note(map(other));
+        assert_eq!(changed(&mut all), []);
+        all.note(TaskEvent::Fork { pid: child, parent: pid });
+        assert_eq!(changed(&mut all), [(child, Some(1))]);
+        all.note(TaskEvent::Exec { pid: child });
+        assert_eq!(changed(&mut all), [(child, Some(0))]);
+        all.note(TaskEvent::Exit { pid: child });
+        assert_eq!(changed(&mut all), [(child, None)]);
+        // The number may come again, as that of another.
+        all.note(TaskEvent::Fork { pid, parent: other });
+        assert_eq!(changed(&mut all), [(pid, None)]);
     }
 
     #[test]
     fn later_mappings_replace_earlier_ones() {
-        let at = |start, end| Mapping { start, end, offset: start, file: None };
+        let at = |start, end| Mapping { start, end, offset: start, code: Code::Other };
         let mut all = Mappings::default();
         all.add(at(0x1000, 0x3000));
         all.add(at(0x2000, 0x4000));
@@ -352,7 +488,7 @@ mod tests {
         }
         fs::remove_file(&path).expect("it was there");
         let read = Mappings::read(child.id(), &mut Files::default()).expect("it runs");
-        let file = read.0.iter().filter_map(|m| m.file.as_ref()).find(|f| f.path() == path);
+        let file = read.0.iter().filter_map(Mapping::file).find(|f| f.path() == path);
         let bytes = file.and_then(|file| fs::read(file.readable()).ok());
         child.kill().and_then(|()| child.wait()).expect("it ends");
         // Opening through map_files needs privileges; without them nothing is found.

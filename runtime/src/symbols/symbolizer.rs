@@ -105,7 +105,7 @@ mod tests {
         let address = names_a_function_of_this_program as *const () as u64;
         let map = Mappings::read(std::process::id(), &mut Files::default());
         let mapping = map.and_then(|m| m.find(address).cloned()).expect("this program is mapped");
-        let file = mapping.file.as_ref().expect("of a file");
+        let file = mapping.file().expect("of a file");
         let found = look_up(Place::Offset(file.readable(), mapping.offset_of(address)), STYLE);
         let found = found.expect("a symbol");
         assert!(found.name.contains("names_a_function_of_this_program"), "{}", found.name);

@@ -86,6 +86,24 @@ impl MapRef<'_> {
         check(unsafe { call(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }).map(drop)
     }
 
+    /// Writes many values, keys and values one after another.
+    pub fn update_batch(&self, keys: &[u8], values: &[u8]) -> io::Result<()> {
+        let count = keys.len() / self.key.max(1);
+        if keys.len() != count * self.key || values.len() != count * self.value {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let mut attr = zeroed();
+        attr.batch.keys = keys.as_ptr() as u64;
+        attr.batch.values = values.as_ptr() as u64;
+        attr.batch.count = u32::try_from(count).map_err(io::Error::other)?;
+        attr.batch.map_fd = self.fd.as_raw_fd() as u32;
+        // SAFETY: keys and values hold `count` of them; the kernel only reads them.
+        check(unsafe { call(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr) }).map(drop)
+    }
+
     /// Removes the entry at `key`.
     pub fn delete(&self, key: &[u8]) -> io::Result<()> {
         let mut attr = self.element(key, None, 0)?;
@@ -153,6 +171,46 @@ impl MapRef<'_> {
         // SAFETY: the command uses no pointer.
         check(unsafe { call(bpf_cmd::BPF_MAP_FREEZE, &mut attr) }).map(drop)
     }
+}
+
+/// What a map is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MapSpec {
+    /// `enum bpf_map_type`.
+    pub kind: u32,
+    /// Bytes of a key.
+    pub key: u32,
+    /// Bytes of a value.
+    pub value: u32,
+    /// Most entries.
+    pub entries: u32,
+    /// `BPF_F_*` of linux/bpf.h.
+    pub flags: u32,
+}
+
+/// Creates a map without types; `inner` is what the maps in it are like, if it holds maps. Of the name
+/// 15 bytes count.
+pub(crate) fn create_map(
+    spec: &MapSpec,
+    name: &CStr,
+    inner: Option<BorrowedFd<'_>>,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.__bindgen_anon_1;
+        u.map_type = spec.kind;
+        u.key_size = spec.key;
+        u.value_size = spec.value;
+        u.max_entries = spec.entries;
+        u.map_flags = spec.flags;
+        u.inner_map_fd = inner.map_or(0, |fd| fd.as_raw_fd() as u32);
+        for (to, from) in u.map_name.iter_mut().take(15).zip(name.to_bytes()) {
+            *to = *from as libc::c_char;
+        }
+    }
+    // SAFETY: no buffers are handed over.
+    check_fd(unsafe { call(bpf_cmd::BPF_MAP_CREATE, &mut attr) })
 }
 
 /// Where a batch read goes on.

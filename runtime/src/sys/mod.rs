@@ -1,4 +1,4 @@
-//! System calls that no library offers safely: bpf(2), perf_event_open(2), fork and signal
+//! System calls that no library offers safely: bpf(2), perf_event_open(2), ptrace(2), fork and signal
 //! handlers. The only unsafe code of this crate.
 //!
 //! Invariant of every function here: a pointer handed to the kernel comes from a slice or a
@@ -11,6 +11,7 @@ pub(crate) mod mmap;
 pub(crate) mod perf;
 pub(crate) mod perf_ring;
 pub(crate) mod process;
+pub(crate) mod ptrace;
 pub(crate) mod signal;
 pub(crate) mod tasks;
 

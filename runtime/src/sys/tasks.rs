@@ -11,8 +11,9 @@ use crate::symbols::process::FileId;
 
 /// Pages of the ring.
 const PAGES: usize = 64;
-/// `PERF_RECORD_COMM`, `PERF_RECORD_FORK` and `PERF_RECORD_MMAP2`.
+/// `PERF_RECORD_COMM`, `PERF_RECORD_EXIT`, `PERF_RECORD_FORK` and `PERF_RECORD_MMAP2`.
 const COMM: u32 = 3;
+const EXIT: u32 = 4;
 const FORK: u32 = 7;
 const MMAP2: u32 = 10;
 /// `PERF_RECORD_MISC_COMM_EXEC`
@@ -23,6 +24,11 @@ const COMM_EXEC: u16 = 1 << 13;
 pub(crate) enum TaskEvent {
     /// It started another program: nothing of the old one is mapped any more.
     Exec {
+        /// The process.
+        pid: u32,
+    },
+    /// It has ended.
+    Exit {
         /// The process.
         pid: u32,
     },
@@ -100,6 +106,8 @@ fn parse(record: &[u8]) -> Option<TaskEvent> {
     let pid = word(HEADER)?;
     match word(0)? {
         COMM if misc & COMM_EXEC != 0 => Some(TaskEvent::Exec { pid }),
+        // Other threads than the first may end while the process goes on.
+        EXIT => (word(HEADER + 8)? == pid).then_some(TaskEvent::Exit { pid }),
         FORK => {
             let parent = word(HEADER + 4)?;
             // A thread is no process of its own.
@@ -151,5 +159,11 @@ mod tests {
         };
         assert_eq!(parse(&fork(9, 8)), Some(TaskEvent::Fork { pid: 9, parent: 8 }));
         assert_eq!(parse(&fork(9, 9)), None);
+        let exit = |pid: u32, thread: u32| {
+            let words = [4u32, 0, pid, 1, thread];
+            words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>()
+        };
+        assert_eq!(parse(&exit(9, 9)), Some(TaskEvent::Exit { pid: 9 }));
+        assert_eq!(parse(&exit(9, 10)), None);
     }
 }

@@ -143,6 +143,17 @@ impl Session {
         bail!("the line {line:?} was never printed by {}", self.so_far())
     }
 
+    /// Waits until standard error has this.
+    pub fn wait_for_error(&mut self, text: &str) -> Result<()> {
+        let has = |stream: &Stream| String::from_utf8_lossy(&stream.bytes).contains(text);
+        if self.stderr.wait(self.deadline, |stream| stream.ended || has(stream))
+            && has(&self.stderr.lock())
+        {
+            return Ok(());
+        }
+        bail!("{text:?} was never complained of by {}", self.so_far())
+    }
+
     fn so_far(&self) -> String {
         format!(
             "{}\n--- stdout\n{}\n--- stderr\n{}",

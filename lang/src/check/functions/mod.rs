@@ -6,7 +6,7 @@ mod kernel;
 mod maps;
 mod output;
 mod process;
-mod stack;
+pub(super) mod stack;
 mod symbols;
 pub(super) mod text;
 mod time;
@@ -204,7 +204,7 @@ pub(super) fn call(
     {
         return value;
     }
-    if UNSUPPORTED.contains(&name.name.as_str()) || builtins::is_unsupported(&name.name) {
+    if UNSUPPORTED.contains(&name.name.as_str()) {
         return Err(checker.unsupported(name.span, format!("{}()", name.name)));
     }
     if builtins::names().any(|n| n == name.name) {

@@ -193,7 +193,8 @@ impl Dump<'_> {
                 format!("ntop({}{})", family.unwrap_or_default(), self.expr(addr))
             }
             Call::MacAddr(addr) => format!("macaddr({})", self.expr(addr)),
-            Call::Stack => shown,
+            Call::Stack { unwind: false } => shown,
+            Call::Stack { unwind: true } => format!("dw_{shown}"),
             Call::Register { offset } => format!("register at {offset}"),
         }
     }

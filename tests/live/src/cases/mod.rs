@@ -18,6 +18,7 @@ mod scripts;
 mod stack;
 mod tools;
 mod tracepoint;
+mod unwind;
 mod uprobe;
 mod xdp;
 
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         elf::TESTS,
         scripts::TESTS,
         stack::TESTS,
+        unwind::TESTS,
         tools::TESTS,
         repl::TESTS,
     ]
