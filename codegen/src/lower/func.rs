@@ -190,11 +190,20 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// Returns the kind's default; code after it is unreachable.
     pub(super) fn return_default(&mut self) {
         let value = self.iconst(self.kind().default_return);
-        self.return_value(value);
+        self.return_as_is(value);
+    }
+
+    /// Returns what the script gives, where that means something; code after it is unreachable.
+    pub(super) fn return_value(&mut self, value: Value) {
+        match self.block.kind.returns_nothing() {
+            // The verifier does not see that what comes out of a loop is no more than that.
+            true => self.return_default(),
+            false => self.return_as_is(value),
+        }
     }
 
     /// Ends the program; code after it is unreachable.
-    pub(super) fn return_value(&mut self, value: Value) {
+    fn return_as_is(&mut self, value: Value) {
         if self.is_callback {
             self.leave_callback_returning(value);
             return;

@@ -18,6 +18,7 @@
 //! | `args`      | parameters of functions                                         |
 //! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
+//! | `verdict`   | what a block returns                                            |
 //! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
 //! | `place`     | which kinds of probes have them                                 |
@@ -48,6 +49,7 @@ mod stmt;
 mod types;
 mod usdt;
 mod value;
+mod verdict;
 
 use rbtrace_probes_ebpf::helpers::Helper;
 

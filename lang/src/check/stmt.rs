@@ -8,7 +8,7 @@ use crate::diag::Diagnostic;
 use crate::hir::{Action, Builtin, Expr, ExprKind, LocalId, Stmt, StmtKind, Type};
 use crate::span::Span;
 
-use super::convert::{cast, constant};
+use super::convert::constant;
 use super::instance::Built;
 use super::types::{Ty, promote};
 use super::{Checker, Stop, Typed, Value};
@@ -151,10 +151,8 @@ impl Checker<'_> {
             }
             AstStmt::Break => push(self.jump(StmtKind::Break, "break", span)?),
             AstStmt::Continue => push(self.jump(StmtKind::Continue, "continue", span)?),
-            AstStmt::Return(value) => {
-                let value = value.as_ref().map(|v| self.returned(v)).transpose()?;
-                push(StmtKind::Return(value));
-            }
+            AstStmt::Return(None) => push(StmtKind::Return(None)),
+            AstStmt::Return(Some(value)) => self.return_value(value, span, into)?,
             // What it names has been taken in.
             AstStmt::Import(_) => {}
             AstStmt::Block(block) => {
@@ -190,18 +188,6 @@ impl Checker<'_> {
             span,
             format!("there is no loop here that `{word}` could belong to"),
         )))
-    }
-
-    fn returned(&mut self, expr: &ast::Expr) -> Typed<Expr> {
-        let value = self.value(expr)?;
-        if let Type::Int(_) | Type::Enum(_) | Type::Bool = value.expr.ty {
-            return Ok(cast(value.expr, &Type::I64));
-        }
-        let found = self.show(&value.expr.ty);
-        Err(self.error(
-            Diagnostic::error("bad-return", expr.span, "a probe returns an integer")
-                .label(format!("found {found}")),
-        ))
     }
 
     fn let_stmt(

@@ -233,6 +233,11 @@ impl ProbeKind {
         matches!(self, ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt)
     }
 
+    /// Whether the verifier takes no program of this kind that returns anything but the default.
+    pub const fn returns_nothing(self) -> bool {
+        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit)
+    }
+
     /// The kind that a script calls `name`, by its full name or an alias.
     pub fn from_name(name: &str) -> Option<ProbeKind> {
         Self::ALL.into_iter().find(|k| {

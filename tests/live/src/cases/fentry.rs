@@ -10,6 +10,7 @@ pub const TESTS: &[Test] = &[
     Test::new("fentry/paths", &[Root, Fentry], paths),
     Test::new("fentry/results", &[Root, Fentry], results),
     Test::new("fentry/packets", &[Root, Fentry], packets),
+    Test::new("fentry/returns", &[Root, Fentry], returns),
 ];
 
 fn paths(ctx: &Ctx) -> Result<()> {
@@ -53,6 +54,19 @@ fn packets(ctx: &Ctx) -> Result<()> {
     let expected = (0..300).map(|n| vec![n as u8; 100 + n]);
     let missing = expected.filter(|packet| !payloads.contains(&packet.as_slice())).count();
     out.same("packets that are not in the file", missing, 0)
+}
+
+fn returns(ctx: &Ctx) -> Result<()> {
+    // What a block returns means nothing here, and the kernel takes only 0.
+    let script = format!(
+        r#"fentry:security_file_open /comm == "{COMM}"/ {{ @one = count(); return 1; }}
+        fexit:security_file_open /comm == "{COMM}"/ {{
+            for ($i : 0..100) {{ if ($i == 70) {{ return retval; }} @rounds = count(); }} }}"#
+    );
+    let file = ctx.file("some-name", "")?.to_string_lossy().into_owned();
+    let out = ctx.script(&script).json().workload(&format!("open {file}")).finish()?.success()?;
+    out.same("calls", out.number("@one")?, 1)?;
+    out.same("rounds", out.number("@rounds")?, 70)
 }
 
 /// What is behind the headers of each packet in a file of pcap-savefile(5).
