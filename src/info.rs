@@ -74,6 +74,8 @@ fn needed_feature(kind: ProbeKind) -> Option<&'static str> {
         "interval" | "profile" | "software" | "hardware" => Some("perf events"),
         "kprobe" | "kretprobe" => Some("kprobe"),
         "uprobe" | "uretprobe" | "usdt" => Some("uprobe"),
+        "fentry" | "fexit" => Some("fentry"),
+        "iter" => Some("iter"),
         "tracepoint" => Some("tracepoint"),
         "xdp" => Some("XDP link"),
         _ => None,

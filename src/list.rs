@@ -83,6 +83,7 @@ impl Scope {
                     | ProbeKind::Software
                     | ProbeKind::Kprobe
                     | ProbeKind::Fentry
+                    | ProbeKind::Iter
                     | ProbeKind::RawTracepoint
                     | ProbeKind::Tracepoint
                     | ProbeKind::Xdp
@@ -109,6 +110,7 @@ fn of_kind(
         ProbeKind::Fentry | ProbeKind::Fexit => {
             trampolines(name, rest, every, machine, fields, out)?;
         }
+        ProbeKind::Iter => iterators(rest, every, machine, fields, out)?,
         ProbeKind::RawTracepoint => raw_tracepoints(rest, every, machine, fields, out)?,
         ProbeKind::Uprobe | ProbeKind::Uretprobe => {
             user_functions(name, rest, every, machine, fields, out)?;
@@ -239,6 +241,30 @@ fn trampolines(
         writeln!(out, "{kind}:{module}:{function}")?;
         if fields {
             types::kernel_arguments(module, &function, machine, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn iterators(
+    rest: &str,
+    every: bool,
+    machine: &Machine,
+    fields: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
+    // A pin is of no matter.
+    let pattern = rest.split(':').next().unwrap_or_default();
+    let Some(found) = machine.iterators(pattern) else {
+        if every {
+            return Ok(());
+        }
+        bail!("iter probes cannot be listed: the kernel has no types in /sys/kernel/btf");
+    };
+    for object in found {
+        writeln!(out, "iter:{object}")?;
+        if fields {
+            types::objects(&object, machine, out)?;
         }
     }
     Ok(())

@@ -132,6 +132,7 @@ const fn attach_point(kind: ProbeKind) -> &'static str {
         ProbeKind::RawTracepoint => "rawtracepoint:sys_enter",
         ProbeKind::Fentry => "fentry:tcp_sendmsg",
         ProbeKind::Fexit => "fexit:tcp_sendmsg",
+        ProbeKind::Iter => "iter:task",
         ProbeKind::Uprobe => "uprobe:/bin/bash:main",
         ProbeKind::Uretprobe => "uretprobe:/bin/bash:main",
         ProbeKind::Usdt => "usdt:/bin/bash:shell:line",

@@ -15,6 +15,7 @@ fn program(kind: ProbeKind, target: plan::Target, maps: Vec<Map>, body: Vec<Stmt
             kind,
             probes: vec![0],
             locals: Vec::new(),
+            objects: Vec::new(),
             predicate: None,
             body,
             span: Span::default(),

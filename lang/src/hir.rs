@@ -14,7 +14,7 @@ use crate::catalog::PidNamespace;
 use crate::span::Span;
 
 pub use expr::{BinaryOp, Builtin, Call, Expr, ExprKind, UnaryOp};
-pub use stmt::{Action, Stmt, StmtKind};
+pub use stmt::{Action, SeqPiece, Stmt, StmtKind};
 pub use types::{Aggregate, Enum, Field, Int, Record, Space, StackType, Type};
 
 macro_rules! id {
@@ -96,6 +96,9 @@ pub struct ProbeBlock {
     pub probes: Vec<u32>,
     /// Variables, macro temporaries included.
     pub locals: Vec<Local>,
+    /// Numbers of those arguments of an iterator that are pointers: where one is null, the block does
+    /// not run. Empty for other kinds.
+    pub objects: Vec<u32>,
     /// Runs the body only if this is not 0; of an integer, boolean or pointer type.
     pub predicate: Option<Expr>,
     /// The action.

@@ -42,6 +42,31 @@ pub struct Spec {
     pub conversion: Conversion,
 }
 
+impl Spec {
+    /// The conversion as the kernel's own functions spell it (`bpf_bprintf_prepare` in
+    /// kernel/bpf/helpers.c), of 64 bits where it takes a number. `None`: they have none like it.
+    pub fn in_kernel(&self) -> Option<String> {
+        let letters = match self.conversion {
+            Conversion::Signed => "lld",
+            Conversion::Unsigned => "llu",
+            Conversion::Hex => "llx",
+            Conversion::HexUpper => "llX",
+            Conversion::Str => "s",
+            Conversion::Char => "c",
+            // What pads it would come between prefix and digits.
+            Conversion::Pointer if self.width == 0 => return Some("0x%llx".into()),
+            _ => return None,
+        };
+        if self.alternate {
+            return None;
+        }
+        let flag = |set, letter| if set { letter } else { "" };
+        let flags = [flag(self.left, "-"), flag(self.plus, "+"), flag(self.zero, "0")].concat();
+        let width = if self.width > 0 { self.width.to_string() } else { String::new() };
+        Some(format!("%{flags}{width}{letters}"))
+    }
+}
+
 /// Length modifiers: the C type that an integer argument is converted to before it prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
@@ -405,6 +430,19 @@ mod tests {
         assert_eq!(one("%llx").length, Length::Long);
         assert_eq!(one("%hlx").length, Length::Int);
         assert_eq!((one("%*.*u").width, one("%*.*u").precision), (0, None));
+    }
+
+    #[test]
+    fn the_kernel_has_conversions_of_its_own() {
+        let spelled = |format| one(format).in_kernel();
+        assert_eq!(spelled("%d").as_deref(), Some("%lld"));
+        assert_eq!(spelled("%-+8hhd").as_deref(), Some("%-+8lld"));
+        assert_eq!(spelled("%08llx").as_deref(), Some("%08llx"));
+        assert_eq!(spelled("%-10s").as_deref(), Some("%-10s"));
+        assert_eq!(spelled("%p").as_deref(), Some("0x%llx"));
+        for other in ["%20p", "%#x", "%o", "%r", "%gr"] {
+            assert_eq!(spelled(other), None, "{other}");
+        }
     }
 
     #[test]

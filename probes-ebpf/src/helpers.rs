@@ -91,6 +91,10 @@ helpers! {
     GET_NS_CURRENT_PID_TGID = 120, "get_ns_current_pid_tgid", 4, 5 . 7, true;
     /// Nanoseconds since boot, suspend counted.
     KTIME_GET_BOOT_NS = 125, "ktime_get_boot_ns", 0, 5 . 8, false;
+    /// Formats values into the file that an iterator's reader reads.
+    SEQ_PRINTF = 126, "seq_printf", 5, 5 . 8, true;
+    /// Copies bytes into the file that an iterator's reader reads.
+    SEQ_WRITE = 127, "seq_write", 3, 5 . 8, true;
     /// Copies a record into a ring buffer.
     RINGBUF_OUTPUT = 130, "ringbuf_output", 4, 5 . 8, false;
     /// Reserves a record of a ring buffer, or null.

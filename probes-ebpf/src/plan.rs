@@ -168,6 +168,14 @@ pub enum Target {
     Fentry(KernelFunction),
     /// On a kernel function's return, by a trampoline.
     Fexit(KernelFunction),
+    /// On each object of a kind that the kernel has.
+    Iter {
+        /// The kind, as in `bpf_iter_KIND`.
+        object: String,
+        /// File of a BPF file system by which anybody has the program run: its path, or its name
+        /// in /sys/fs/bpf. Absent: it runs once.
+        pin: Option<String>,
+    },
     /// On an instruction of a program or library.
     Uprobe(UserFunction),
     /// On the return from a user function.

@@ -74,6 +74,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// A link cannot be given a name in a BPF file system.
+    #[error("cannot pin {path}: {reason}")]
+    Pin {
+        /// Where it was to be.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// An interface runs an XDP program already.
     #[error("interface {interface} already runs an XDP program{}", program_named(program))]
     XdpConflict {

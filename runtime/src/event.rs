@@ -87,6 +87,11 @@ pub enum Event {
         /// How many.
         count: u64,
     },
+    /// An iterator was left to those who read a file.
+    Pinned {
+        /// Path of the file.
+        path: String,
+    },
     /// Data was lost since the last event of this kind.
     Lost {
         /// What was lost.

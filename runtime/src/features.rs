@@ -1,14 +1,17 @@
 //! What the running kernel can do and what this process may: probed cheaply, only when asked.
 
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use aya_obj::generated::bpf_insn;
-use rbtrace_probes_ebpf::kinds::ProgramType;
+use rbtrace_probes_ebpf::btf::{Btf, Kind};
+use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType, iter};
 use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
 
-use crate::load::verifier;
+use crate::load::{self, verifier};
 use crate::sys::bpf::{ATTACH_FENTRY, ProgramSpec, load_program};
 
 /// Where the kernel keeps the BTF of its own types.
@@ -170,18 +173,48 @@ const CALL_LOG: usize = 1 << 14;
 
 /// A program that calls a function of the kernel with whatever is in the registers, and ends.
 fn call_alone(number: u32) -> [bpf_insn; 2] {
-    /// `BPF_JMP | BPF_CALL` and `BPF_JMP | BPF_EXIT`; `BPF_PSEUDO_KFUNC_CALL` (linux/bpf.h).
+    /// `BPF_JMP | BPF_CALL`; `BPF_PSEUDO_KFUNC_CALL` (linux/bpf.h).
     const CALL: u8 = 0x85;
-    const EXIT: u8 = 0x95;
     const KERNEL_FUNCTION: u8 = 2;
-    let instruction = |code, source, imm| bpf_insn {
+    [instruction(CALL, KERNEL_FUNCTION, number as i32), instruction(EXIT, 0, 0)]
+}
+
+/// `BPF_JMP | BPF_EXIT` of linux/bpf.h.
+const EXIT: u8 = 0x95;
+
+fn instruction(code: u8, source: u8, imm: i32) -> bpf_insn {
+    bpf_insn {
         code,
         _bitfield_align_1: [],
         _bitfield_1: bpf_insn::new_bitfield_1(0, source),
         off: 0,
         imm,
+    }
+}
+
+/// Whether the kernel takes programs of a kind that are tied to a function, on this one.
+fn takes(kind: ProbeKind, function: &str) -> bool {
+    let number = || {
+        let btf = Btf::parse(fs::read(VMLINUX_BTF).ok()?, None).ok()?;
+        btf.find(&[Kind::Func], function).map(|found| found.id())
     };
-    [instruction(CALL, KERNEL_FUNCTION, number as i32), instruction(EXIT, 0, 0)]
+    number().is_some_and(|target| load_nothing(kind, target).is_ok())
+}
+
+/// Loads a program of a kind that does nothing, tied to the function with this number.
+fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
+    /// `BPF_ALU64 | BPF_MOV | BPF_K` of linux/bpf.h.
+    const MOVE: u8 = 0xb7;
+    let spec = ProgramSpec {
+        kind: kind.spec().program as u32,
+        name: c"nothing",
+        instructions: &[instruction(MOVE, 0, 0), instruction(EXIT, 0, 0)],
+        license: c"GPL",
+        attach_type: load::attach_type(kind),
+        target,
+        btf: None,
+    };
+    load_program(&spec, &mut [])
 }
 
 /// Number of the PMU that serves a kind of probe (`kprobe`, `uprobe`), if the kernel has it.
@@ -264,6 +297,8 @@ pub fn info() -> Info {
         let (new, note) = since(6, 6);
         (new && pmu_type("uprobe").is_some(), note)
     });
+    add("fentry", (takes(ProbeKind::Fentry, "vfs_read"), "since Linux 5.5".into()));
+    add("iter", (takes_iterators(), "since Linux 5.8".into()));
     add("XDP link", since(5, 9));
     Info {
         release: kernel_release(),
@@ -273,6 +308,10 @@ pub fn info() -> Info {
         cpus: possible_cpus(),
         features,
     }
+}
+
+fn takes_iterators() -> bool {
+    takes(ProbeKind::Iter, &iter::function("task"))
 }
 
 /// Features by the names that `bpftrace --info` gives them, for programs that look for those.
@@ -291,6 +330,7 @@ pub fn known_to_bpftrace() -> Vec<(&'static str, bool)> {
         ("kprobe_multi", kprobes && since(5, 18)),
         ("kprobe_session", kprobes && since(6, 10)),
         ("uprobe_multi", pmu_type("uprobe").is_some() && since(6, 6)),
+        ("iter", takes_iterators()),
     ]
 }
 

@@ -265,7 +265,8 @@ impl Session {
     /// Waits for records, no longer than `timeout` (for ever if absent), and handles those that
     /// are there. True if `exit` was called.
     pub fn poll(&mut self, timeout: Option<Duration>, sink: &mut dyn Sink) -> Result<bool, Error> {
-        self.wait(timeout, None)?;
+        let going = self.units.values().any(Unit::iterates);
+        self.wait(if going { Some(Duration::ZERO) } else { timeout }, None)?;
         self.handle(sink)?;
         Ok(self.exit.is_some())
     }
@@ -276,8 +277,7 @@ impl Session {
         loop {
             let ended = self.target_ended();
             self.release_gone(sink)?;
-            // A command is let run to its end, whether or not anything is seen of it.
-            let done = self.child.is_none() && !self.units.values().any(Unit::can_fire);
+            let done = !self.may_report();
             self.handle(sink)?;
             self.answer_user_signal(sink)?;
             let reason = if self.exit.is_some() {
@@ -289,7 +289,7 @@ impl Session {
             } else if done {
                 Reason::Done
             } else {
-                self.wait(Some(TICK), Some(stop))?;
+                self.wait(Some(self.patience()), Some(stop))?;
                 continue;
             };
             // What was sent before the end still counts.
@@ -297,6 +297,25 @@ impl Session {
                 self.handle(sink)?;
             }
             return Ok(ExitStatus { code: self.exit.unwrap_or(0), reason });
+        }
+    }
+
+    /// Whether an iterator of an object has not come to its end.
+    pub fn iterates(&self, unit: UnitId) -> bool {
+        self.units.get(&unit).is_some_and(Unit::iterates)
+    }
+
+    /// Whether something may still be seen. A command is let run to its end, whether or not anything
+    /// is seen of it.
+    fn may_report(&self) -> bool {
+        self.child.is_some() || self.units.values().any(Unit::can_fire)
+    }
+
+    /// How long to wait for records: not at all for an iterator, or after the last has ended.
+    fn patience(&self) -> Duration {
+        match self.may_report() && !self.units.values().any(Unit::iterates) {
+            true => TICK,
+            false => Duration::ZERO,
         }
     }
 
@@ -435,7 +454,7 @@ impl Session {
         child || self.target.as_ref().is_some_and(|fd| is_readable(fd.as_fd()))
     }
 
-    /// Handles records and losses. Nothing happens after `exit`.
+    /// Handles iterators, records and losses. Nothing happens after `exit`.
     fn handle(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         self.machine.catch_up();
         if let Err(e) = self.unwinding.update(&self.machine) {
@@ -443,10 +462,12 @@ impl Session {
             output(sink.event(&Event::Warning { message, location: None }))?;
         }
         for unit in self.units.values_mut() {
-            if self.exit.is_none() {
-                unit.drain(sink, &mut self.exit)?;
-                unit.report_losses(sink, false)?;
+            if self.exit.is_some() {
+                break;
             }
+            unit.iterate(sink, &mut self.exit)?;
+            unit.drain(sink, &mut self.exit)?;
+            unit.report_losses(sink, false)?;
         }
         output(sink.flush())
     }

@@ -1,5 +1,7 @@
 //! One object of a session.
 
+mod iterate;
+
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,6 +41,8 @@ pub(crate) struct Unit {
     files: PacketFiles,
     losses: Losses,
     attached: Vec<Group>,
+    /// What `exit` was called with while an iterator had not come to its end.
+    waiting_exit: Option<i32>,
 }
 
 /// Probes that are attached together.
@@ -69,7 +73,8 @@ impl Unit {
         let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
         let losses = Losses::new();
         let files = PacketFiles::default();
-        Ok(Self { loaded, decoder, ring, packets, files, losses, attached: Vec::new() })
+        let (attached, waiting_exit) = (Vec::new(), None);
+        Ok(Self { loaded, decoder, ring, packets, files, losses, attached, waiting_exit })
     }
 
     /// Its plan.
@@ -409,7 +414,10 @@ impl Unit {
             Request::Clear { map } => self.change(map, sink, LoadedMap::clear),
             Request::Zero { map } => self.change(map, sink, LoadedMap::zero),
             Request::Exit { code } => {
-                *exit = Some(code);
+                match self.iterates() {
+                    true => *self.waiting_exit.get_or_insert(code),
+                    false => *exit.insert(code),
+                };
                 Ok(())
             }
             Request::Unwatch { address } => {

@@ -2,6 +2,7 @@
 //! list is read when it is first asked for.
 
 mod binaries;
+mod bound;
 pub mod format;
 pub mod glob;
 mod headers;
@@ -232,6 +233,10 @@ impl Catalog for Machine {
             module.is_none_or(|module| glob::matches(module, of)) && glob::matches(pattern, name)
         });
         Some(wanted.cloned().collect())
+    }
+
+    fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
+        Some(bound::iterators(self.kernel_types.own()?, pattern))
     }
 
     fn running_binaries(&self) -> Vec<String> {

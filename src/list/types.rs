@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use rbtrace_probes_ebpf::btf::Kind;
+use rbtrace_probes_ebpf::kinds::iter;
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::catalog::{Machine, glob};
@@ -68,6 +69,7 @@ pub fn arguments(target: &Target, machine: &Machine, out: &mut dyn Write) -> io:
             let module = at.module.as_deref().unwrap_or("vmlinux");
             kernel_arguments(module, &at.function, machine, out)
         }
+        Target::Iter { object, .. } => objects(object, machine, out),
         _ => Ok(()),
     }
 }
@@ -82,6 +84,14 @@ pub fn kernel_arguments(
     let types = machine.kernel_types();
     let declarations = types.declarations(Some(module), function).unwrap_or_default();
     declarations.iter().try_for_each(|declaration| writeln!(out, "    {declaration}"))
+}
+
+/// Writes what an iterator comes to, if the kernel's types tell.
+pub fn objects(object: &str, machine: &Machine, out: &mut dyn Write) -> io::Result<()> {
+    let declarations = machine.kernel_types().parameters(&iter::function(object));
+    // The first tells of the iterator itself.
+    let mut declarations = declarations.into_iter().flatten().skip(1);
+    declarations.try_for_each(|declaration| writeln!(out, "    {declaration}"))
 }
 
 /// Writes the arguments of a raw tracepoint, if the kernel's types tell.

@@ -125,6 +125,7 @@ fn targets<M: Catalog>(kind: ProbeKind, parts: &[&str], machine: &M) -> Vec<Stri
         (ProbeKind::Kprobe | ProbeKind::Kretprobe, [_]) => {
             machine.kernel_functions(None, &pattern).unwrap_or_default()
         }
+        (ProbeKind::Iter, [_]) => machine.iterators(&pattern).unwrap_or_default(),
         (ProbeKind::Tracepoint, [_]) => {
             let found = machine.tracepoints(&pattern, "*").unwrap_or_default();
             let mut categories: Vec<String> =
@@ -229,6 +230,9 @@ mod tests {
             let found = all.into_iter().filter(|(c, _)| c.starts_with(prefix));
             Some(found.map(|(c, n)| (c.to_owned(), n.to_owned())).collect())
         }
+        fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
+            Some(starting_with(["task", "task_vma", "udp"], pattern.trim_end_matches('*')))
+        }
         fn binaries(&self, _: &str) -> Vec<String> {
             vec!["/bin/x".into()]
         }
@@ -274,6 +278,7 @@ mod tests {
         assert_eq!(of("k:vfs_read,k:vfs_w"), ["k:vfs_read,k:vfs_write"]);
         assert_eq!(of("uprobe:x:"), ["uprobe:x:main"]);
         assert_eq!(of("xdp:l"), ["xdp:lo"]);
+        assert_eq!(of("iter:t"), ["iter:task", "iter:task_vma"]);
         assert_eq!(of("interval:m"), ["interval:ms:"]);
     }
 

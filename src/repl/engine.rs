@@ -181,8 +181,11 @@ impl Running {
         let unit = self.session.load(object)?;
         let warnings = self.session.warnings(unit).to_vec();
         let started = self.session.attach(unit).and_then(|report| {
-            // What BEGIN printed comes before anything else.
-            let exited = self.session.poll(Some(Duration::ZERO), self.sink.as_mut())?;
+            // What BEGIN and iterators print comes before anything else.
+            let mut exited = self.session.poll(Some(Duration::ZERO), self.sink.as_mut())?;
+            while !exited && self.session.iterates(unit) {
+                exited = self.session.poll(None, self.sink.as_mut())?;
+            }
             Ok((report, exited))
         });
         let (report, exited) = match started {
@@ -226,8 +229,9 @@ impl Running {
     }
 }
 
-/// Whether an object has more than a beginning.
+/// Whether an object has more than what runs at once.
 fn lasts(object: &Object) -> bool {
     use rbtrace_probes_ebpf::kinds::ProbeKind;
-    object.plan.programs.iter().any(|program| program.kind != ProbeKind::Begin)
+    let at_once = |kind| matches!(kind, ProbeKind::Begin | ProbeKind::Iter);
+    object.plan.programs.iter().any(|program| !at_once(program.kind))
 }

@@ -310,7 +310,7 @@ fn context_type(btf: &mut Builder, context: Context) -> TypeId {
         Context::Registers => "pt_regs",
         Context::PerfEvent => "bpf_perf_event_data",
         Context::Xdp => "xdp_md",
-        Context::TracepointRecord | Context::Arguments => return btf.ptr(0),
+        Context::TracepointRecord | Context::Arguments | Context::Objects => return btf.ptr(0),
         Context::Opaque => "bpf_raw_tracepoint_args",
     };
     let context = btf.record(false, tag, 0, &[]);

@@ -44,6 +44,7 @@ impl FnBuilder<'_, '_, '_> {
                     warning: *warning,
                 })
             }
+            Action::SeqPrintf(pieces) => self.seq_printf(pieces),
             Action::Debugf { format, args } => self.trace(format, args),
             Action::Cat { format, args } => {
                 self.send(args, |args| P::Cat { format: format.clone(), args })

@@ -110,8 +110,10 @@ impl FnBuilder<'_, '_, '_> {
 
     /// An argument of the function that the probe is on.
     fn argument(&mut self, n: u32) -> Result<Value, Error> {
-        if self.kind().context == Context::Arguments {
-            return Ok(self.load_context(8 * n, Int::U64));
+        match self.kind().context {
+            Context::Arguments => return Ok(self.load_context(8 * n, Int::U64)),
+            Context::Objects => return Ok(self.object(n)),
+            _ => {}
         }
         match kinds::argument_offset(self.unit.profile.arch, n) {
             Some(offset) => self.register(offset),

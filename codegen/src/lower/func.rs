@@ -14,6 +14,7 @@ use rbtrace_lang::hir::{Int, LocalId, ProbeBlock, Type};
 use rbtrace_lang::span::Span;
 use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
+use rbtrace_probes_ebpf::plan::Target;
 
 use super::captures::steering;
 use super::loops::Shared;
@@ -61,6 +62,8 @@ pub(super) struct FnBuilder<'f, 'u, 'p> {
     pub(super) loops: Vec<Loop>,
     pub(super) memory: Memory,
     pub(super) uses_cookie: bool,
+    /// What an iterator has come to, by the number of the argument.
+    pub(super) objects: Vec<(u32, Value)>,
     /// Variables shared with callbacks, where the block has any.
     pub(super) shared: Option<Shared>,
     /// What comparisons find out of variables is of no use to the verifier after them.
@@ -122,6 +125,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             loops: Vec::new(),
             memory,
             uses_cookie: false,
+            objects: Vec::new(),
             shared: None,
             forgets: false,
             is_callback: false,
@@ -148,6 +152,8 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         for index in 0..block.locals.len() as u32 {
             self.local(LocalId(index))?;
         }
+        self.load_objects();
+        self.mark_object();
         if let Some(predicate) = &block.predicate {
             let body = self.b.create_block();
             let pass = self.b.create_block();
@@ -180,6 +186,12 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// What programs of this kind look like.
     pub(super) fn kind(&self) -> &'static KindSpec {
         self.block.kind.spec()
+    }
+
+    /// Where the block's only probe is, or its first.
+    pub(super) fn target(&self) -> Option<&'p Target> {
+        let probe = self.block.probes.first()?;
+        self.unit.program.probes.get(*probe as usize).map(|probe| &probe.target)
     }
 
     /// Whether the tracing helpers may be called.

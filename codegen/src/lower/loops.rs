@@ -294,6 +294,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             inner.memory.use_scratch(scratch);
         }
         inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
+        inner.load_objects();
         begin(&mut inner, &values)?;
         inner.stmts(body)?;
         let go_on = inner.iconst(0);

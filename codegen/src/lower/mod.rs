@@ -12,6 +12,7 @@ mod call;
 mod captures;
 mod expr;
 mod func;
+mod iterator;
 mod loops;
 mod map;
 mod mem;

@@ -331,10 +331,12 @@ impl<'a> UnitBuilder<'a> {
         self.program.blocks.iter().any(|block| self.heeds_exit(block))
     }
 
-    /// Whether a block may call `exit()` and run again before user space has ended.
+    /// Whether a block may call `exit()` and run again before user space has ended. User space ends
+    /// once iterators have come to their end.
     pub(super) fn heeds_exit(&self, block: &ProbeBlock) -> bool {
         let is_exit = |stmt: &Stmt| matches!(stmt.kind, StmtKind::Action(hir::Action::Exit(_)));
-        !block.kind.is_run() && any_stmt(&block.body, &is_exit)
+        let ends_by_itself = block.kind.is_run() || block.kind == ProbeKind::Iter;
+        !ends_by_itself && any_stmt(&block.body, &is_exit)
     }
 
     /// Place in `.bss` of a program's counter of losses of this kind.
@@ -458,7 +460,9 @@ fn section(block: &ProbeBlock, probes: &[plan::Probe]) -> String {
             }
         }
         (_, Some(Target::Fentry(f) | Target::Fexit(f))) => format!("{prefix}/{}", f.function),
-        (_, Some(Target::RawTracepoint { name, .. })) => format!("{prefix}/{name}"),
+        (_, Some(Target::Iter { object: name, .. } | Target::RawTracepoint { name, .. })) => {
+            format!("{prefix}/{name}")
+        }
         (_, Some(Target::Usdt(p))) => format!("{prefix}/{}:{}:{}", p.binary, p.provider, p.name),
         (_, Some(Target::Tracepoint { category, name })) => format!("{prefix}/{category}/{name}"),
         (_, Some(Target::Uprobe(f) | Target::Uretprobe(f))) => match &f.symbol {

@@ -45,6 +45,10 @@ impl Catalog for Machine {
         Some(names.into_iter().map(|name| ("vmlinux".to_owned(), name)).collect())
     }
 
+    fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
+        Some(matching(&["task", "task_file", "task_vma"], pattern))
+    }
+
     fn usdt_probes(&self, _: &str) -> Option<Vec<UsdtProbe>> {
         let arguments = ["-4@%edi 8@-16(%rbp) 1@%ah", "-4@$-5 8@8(%rax,%rbx,4) 2@%si"];
         Some(vec![UsdtProbe {
@@ -129,6 +133,19 @@ impl TypeSource for Machine {
                     ("comm", CType::Array { elem: Box::new(CType::Char), len: 16 }, 3008),
                 ],
             )),
+            FILE => Some(record(
+                "file",
+                232,
+                vec![
+                    ("f_flags", CType::Int { size: 4, signed: false }, 72),
+                    ("f_path", CType::Ref(PATH), 152),
+                ],
+            )),
+            PATH => Some(record(
+                "path",
+                16,
+                vec![("mnt", pointer(CType::Void), 0), ("dentry", pointer(CType::Void), 8)],
+            )),
             _ => None,
         }
     }
@@ -136,19 +153,29 @@ impl TypeSource for Machine {
     fn origin(&self, at: TypeRef) -> Origin {
         match at {
             NODE => Origin::User,
-            TASK => Origin::Kernel,
+            TASK | FILE | PATH => Origin::Kernel,
             _ => Origin::Script,
         }
     }
 
     fn kernel_function(&self, _: Option<&str>, name: &str) -> Option<Signature> {
-        let params = [
-            ("sk", pointer(CType::Void)),
-            ("msg", pointer(CType::Void)),
-            ("size", CType::Int { size: 8, signed: false }),
-        ];
-        (name == "tcp_sendmsg").then(|| Signature {
-            params: params.map(|(name, ty)| (name.to_owned(), ty)).to_vec(),
+        let meta = || ("meta", pointer(CType::Void));
+        let task = || ("task", pointer(CType::Ref(TASK)));
+        let file = || ("file", pointer(CType::Ref(FILE)));
+        let params = match name {
+            "tcp_sendmsg" => vec![
+                ("sk", pointer(CType::Void)),
+                ("msg", pointer(CType::Void)),
+                ("size", CType::Int { size: 8, signed: false }),
+            ],
+            "bpf_iter_task" => vec![meta(), task()],
+            "bpf_iter_task_file" => {
+                vec![meta(), task(), ("fd", CType::Int { size: 4, signed: false }), file()]
+            }
+            _ => return None,
+        };
+        Some(Signature {
+            params: params.into_iter().map(|(name, ty)| (name.to_owned(), ty)).collect(),
             result: CType::Int { size: 4, signed: true },
         })
     }
@@ -184,6 +211,11 @@ impl TypeSource for Machine {
 const NODE: TypeRef = TypeRef { source: 1, id: 1 };
 /// `struct task_struct` of its kernel.
 const TASK: TypeRef = TypeRef { source: 2, id: 1 };
+
+/// `struct file` of its kernel.
+const FILE: TypeRef = TypeRef { source: 2, id: 2 };
+/// `struct path` of its kernel.
+const PATH: TypeRef = TypeRef { source: 2, id: 3 };
 
 /// A struct of this many bytes; members with their offsets in bytes.
 fn record(name: &str, size: u32, members: Vec<(&str, CType, u32)>) -> CType {

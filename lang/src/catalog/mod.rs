@@ -60,6 +60,12 @@ pub trait Catalog {
         None
     }
 
+    /// The kernel's iterators that need nothing but their name: the `task` of `bpf_iter_task`.
+    /// `None`: the list cannot be read here.
+    fn iterators(&self, _pattern: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// Paths of the programs and libraries that are in use: by the process that [`Catalog::pid`]
     /// names, or by any.
     fn running_binaries(&self) -> Vec<String> {

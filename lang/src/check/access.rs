@@ -294,9 +294,10 @@ impl Checker<'_> {
                     span,
                     format!("`{kind}` probes have no args"),
                 );
-                let error = match self.at.spec().has_args {
-                    true => error.help("its arguments are arg0, arg1 and so on"),
-                    false => error,
+                let error = match (self.at.spec().has_args, self.at.kind) {
+                    (true, _) => error.help("its arguments are arg0, arg1 and so on"),
+                    (false, ProbeKind::Iter) => error.help("what it has come to is ctx.NAME"),
+                    (false, _) => error,
                 };
                 Err(self.error(error))
             }

@@ -97,7 +97,10 @@ pub(crate) const TABLE: &[Builtin] = &[
     Builtin {
         name: "ctx",
         place: Place::WITH_CONTEXT,
-        make: |_, span| {
+        make: |cx, span| {
+            if cx.at.kind == ProbeKind::Iter {
+                return cx.function_args(span);
+            }
             let ty = Type::Ptr { to: Box::new(Type::Void), space: Space::Own };
             Ok(Value::new(ExprKind::Builtin(hir::Builtin::Context), ty, span))
         },
@@ -205,6 +208,7 @@ fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
         );
         let error = match (spec.context, spec.has_retval) {
             (Context::TracepointRecord, _) => error.help("its fields are args.NAME"),
+            (Context::Objects, _) => error.help("what it has come to is ctx.NAME"),
             (_, true) => error.help("keep it in a map when the function is entered"),
             _ => error,
         };

@@ -30,7 +30,7 @@ pub(super) struct Instance {
     pub probes: Vec<(u32, plan::Probe)>,
     /// Record of the tracepoint, if it is one and the block asks for it.
     pub args: Option<RecordId>,
-    /// Parameters of the function that it is on, if the block asks for them and they are known.
+    /// Parameters of the function that it is on, if they are wanted and known.
     pub signature: Option<Rc<Signature>>,
     /// Variables by their unique names.
     pub slots: HashMap<String, LocalId>,
@@ -145,6 +145,10 @@ impl Instance {
     /// The block as the program has it.
     pub fn finish(self) -> Option<ProbeBlock> {
         let built = self.built?;
+        let objects = match (self.kind, &self.signature) {
+            (ProbeKind::Iter, Some(signature)) => args::objects(signature),
+            _ => Vec::new(),
+        };
         let locals = self.locals.into_iter().map(|slot| Local {
             name: format!("${}", slot.name),
             addressed: slot.addressed,
@@ -154,6 +158,7 @@ impl Instance {
         Some(ProbeBlock {
             kind: self.kind,
             probes: self.probes.iter().map(|(index, _)| *index).collect(),
+            objects,
             locals: locals.collect(),
             predicate: built.predicate,
             body: built.body,
@@ -179,7 +184,10 @@ pub(super) fn split(
         let index = checker.program.probes.len() as u32;
         checker.program.probes.push(point.clone());
         let format = if wants_args { format_of(&point.target, checker) } else { None };
-        let signature = if wants_args { args::signature_of(&point.target, checker) } else { None };
+        // What a block may do on these depends on it.
+        let wants_signature = wants_args || *kind == ProbeKind::Iter;
+        let signature = wants_signature.then(|| args::signature_of(&point.target, checker));
+        let signature = signature.flatten();
         // Without a cookie a program cannot tell which of its probes it runs for.
         let can_share = !kind.binds_at_load() && (!wants_number || kind.spec().has_cookie);
         let mut same = into.iter_mut().skip(first).zip(&formats);

@@ -19,6 +19,7 @@
 //! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `verdict`   | what a block returns                                            |
+//! | `pinned`    | iterators that run without rbtrace                              |
 //! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
 //! | `place`     | which kinds of probes have them                                 |
@@ -41,6 +42,7 @@ pub(crate) mod functions;
 mod instance;
 pub(crate) mod maps;
 mod ops;
+mod pinned;
 pub(crate) mod place;
 mod records;
 mod scopes;

@@ -35,7 +35,10 @@ impl Place {
     pub const WITH_SIGNALLED: Place = Place::new(
         |spec| {
             spec.has_task
-                && !matches!(spec.kind, ProbeKind::Begin | ProbeKind::End | ProbeKind::Interval)
+                && !matches!(
+                    spec.kind,
+                    ProbeKind::Begin | ProbeKind::End | ProbeKind::Interval | ProbeKind::Iter
+                )
         },
         "process to send a signal to",
     );
@@ -46,7 +49,10 @@ impl Place {
     );
     /// Probes on functions.
     pub const ON_FUNCTIONS: Place = Place::new(
-        |spec| matches!(spec.context, Context::Registers) || spec.kind.binds_at_load(),
+        |spec| {
+            matches!(spec.context, Context::Registers)
+                || (spec.kind.binds_at_load() && spec.kind != ProbeKind::Iter)
+        },
         "",
     );
     /// Probes that a function's arguments are in sight of by number.

@@ -32,6 +32,9 @@ impl Checker<'_> {
         if let Some(value) = &probe.body.value {
             self.expr_stmt(value, &mut body);
         }
+        if self.is_pinned() {
+            self.check_pinned(&body);
+        }
         self.at.built = match predicate.transpose() {
             Ok(predicate) => Some(Built { predicate, body }),
             Err(_) => None,

@@ -5,7 +5,7 @@ mod expr;
 
 use std::fmt::Write as _;
 
-use crate::hir::{Action, Aggregate, MapId, ProbeBlock, Program, Stmt, StmtKind, Type};
+use crate::hir::{Action, Aggregate, MapId, ProbeBlock, Program, SeqPiece, Stmt, StmtKind, Type};
 
 /// A whole program.
 pub fn program(program: &Program) -> String {
@@ -142,6 +142,9 @@ impl<'a> Dump<'a> {
             let ty = self.ty(&local.ty);
             self.line(format!("let {}: {ty}", local.name));
         }
+        for object in &block.objects {
+            self.line(format!("if not arg{object}: return"));
+        }
         if let Some(predicate) = &block.predicate {
             let predicate = self.expr(predicate);
             self.line(format!("if not {predicate}: return"));
@@ -223,6 +226,7 @@ impl<'a> Dump<'a> {
             Action::Errorf { format, args, warning } => {
                 self.formatted(if *warning { "warnf" } else { "errorf" }, format, args)
             }
+            Action::SeqPrintf(pieces) => self.seq_printf(pieces),
             Action::Debugf { format, args } => self.formatted("debugf", format, args),
             Action::Cat { format, args } => self.formatted("cat", format, args),
             Action::System { format, args } => self.formatted("system", format, args),
@@ -246,6 +250,15 @@ impl<'a> Dump<'a> {
             Action::Join { list, separator } => format!("join {}, {separator:?}", self.expr(list)),
         };
         self.line(line);
+    }
+
+    fn seq_printf(&mut self, pieces: &[SeqPiece]) -> String {
+        let piece = |piece: &SeqPiece| match piece {
+            SeqPiece::Text(text) => format!("{text:?}"),
+            SeqPiece::Value { format, value } => format!("{format:?} of {}", self.expr(value)),
+        };
+        let pieces: Vec<_> = pieces.iter().map(piece).collect();
+        format!("seq_printf {}", pieces.join(", "))
     }
 
     fn formatted(&mut self, name: &str, format: &str, args: &[crate::hir::Expr]) -> String {

@@ -116,6 +116,8 @@ pub enum Action {
         /// One for each conversion, of types that the conversion takes.
         args: Vec<Expr>,
     },
+    /// `printf` of an iterator that others read: the kernel writes it into what is read, no record.
+    SeqPrintf(Vec<SeqPiece>),
     /// `errorf`, `warnf`
     Errorf {
         /// The format.
@@ -185,4 +187,28 @@ pub enum Action {
         /// One for each conversion.
         args: Vec<Expr>,
     },
+}
+
+/// A part of what [`Action::SeqPrintf`] prints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeqPiece {
+    /// Text as it is.
+    Text(String),
+    /// A value.
+    Value {
+        /// A conversion of the kernel's, for 64 bits or text.
+        format: String,
+        /// A scalar, or a string.
+        value: Expr,
+    },
+}
+
+impl SeqPiece {
+    /// The value, if it is one.
+    pub const fn value(&self) -> Option<&Expr> {
+        match self {
+            SeqPiece::Text(_) => None,
+            SeqPiece::Value { value, .. } => Some(value),
+        }
+    }
 }

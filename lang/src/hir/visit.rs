@@ -1,6 +1,6 @@
 //! Walks over the typed program.
 
-use super::{Action, Call, Expr, ExprKind, LocalId, Stmt, StmtKind};
+use super::{Action, Call, Expr, ExprKind, LocalId, SeqPiece, Stmt, StmtKind};
 
 /// Calls `f` for every variable that statements mention, loops' own variables among them.
 pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
@@ -17,6 +17,28 @@ pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
         for expr in operands(stmt) {
             locals_of(expr, f);
         }
+    }
+}
+
+/// Calls `f` for every statement, those in others and in expressions among them.
+pub fn each_stmt(stmts: &[Stmt], f: &mut dyn FnMut(&Stmt)) {
+    for stmt in stmts {
+        f(stmt);
+        for block in blocks(stmt) {
+            each_stmt(block, f);
+        }
+        for expr in operands(stmt) {
+            each_stmt_of(expr, f);
+        }
+    }
+}
+
+fn each_stmt_of(expr: &Expr, f: &mut dyn FnMut(&Stmt)) {
+    if let ExprKind::Block { stmts, .. } = &expr.kind {
+        each_stmt(stmts, f);
+    }
+    for part in parts(expr) {
+        each_stmt_of(part, f);
     }
 }
 
@@ -92,6 +114,7 @@ fn arguments(action: &Action) -> Vec<&Expr> {
         Action::PrintEntry { key, value, .. } => [key].into_iter().chain(value).collect(),
         Action::Exit(code) => code.iter().collect(),
         Action::Join { list, .. } => vec![list],
+        Action::SeqPrintf(pieces) => pieces.iter().filter_map(SeqPiece::value).collect(),
         Action::PrintMap { .. } | Action::Clear(_) | Action::Zero(_) | Action::Time(_) => {
             Vec::new()
         }

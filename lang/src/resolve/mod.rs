@@ -6,6 +6,7 @@
 mod begin_end;
 mod counter;
 mod fentry;
+mod iter;
 mod kprobe;
 mod own;
 mod point;
@@ -284,6 +285,7 @@ impl Resolver<'_> {
             ProbeKind::Tracepoint => tracepoint::expand(point, self.cx),
             ProbeKind::RawTracepoint => rawtracepoint::expand(point, self.cx),
             ProbeKind::Fentry | ProbeKind::Fexit => fentry::expand(kind, point, self.cx),
+            ProbeKind::Iter => iter::expand(point, self.cx),
             ProbeKind::Usdt => usdt::expand(point, self.cx),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => uprobe::expand(kind, point, self.cx),
             ProbeKind::Xdp => xdp::expand(point, self.cx),

@@ -168,13 +168,8 @@ pub fn split_offset(text: &str) -> Result<(&str, u64), String> {
 
 /// The full name of a probe kind that exists but is not built yet.
 pub fn unsupported_kind(name: &str) -> Option<&'static str> {
-    const KINDS: &[(&str, &[&str])] = &[
-        ("asyncwatchpoint", &["aw"]),
-        ("iter", &["it"]),
-        ("tc", &[]),
-        ("socket", &[]),
-        ("cgroup_skb", &[]),
-    ];
+    const KINDS: &[(&str, &[&str])] =
+        &[("asyncwatchpoint", &["aw"]), ("tc", &[]), ("socket", &[]), ("cgroup_skb", &[])];
     KINDS.iter().find(|(full, short)| *full == name || short.contains(&name)).map(|(full, _)| *full)
 }
 

@@ -92,6 +92,9 @@ impl Catalog for Machine {
             if of_module { select(pattern, &["sched_switch", "sys_enter"]) } else { vec![] };
         (!self.blind).then(|| names.into_iter().map(|name| ("vmlinux".into(), name)).collect())
     }
+    fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
+        (!self.blind).then(|| select(pattern, &["task", "task_file", "task_vma"]))
+    }
     fn usdt_probes(&self, binary: &str) -> Option<Vec<UsdtProbe>> {
         let probe = |name: &str, arguments: &[&str]| UsdtProbe {
             provider: "shell".into(),
@@ -163,6 +166,19 @@ impl TypeSource for Machine {
             _ => return None,
         }
         Some(TracepointFormat { fields })
+    }
+    fn kernel_function(&self, _: Option<&str>, name: &str) -> Option<Signature> {
+        let pointer = |name: &str| (name.to_owned(), CType::Pointer(Box::new(CType::Void)));
+        let int = CType::Int { size: 4, signed: true };
+        let (params, result) = match name {
+            "bpf_iter_task" => (vec![pointer("meta"), pointer("task")], int),
+            "bpf_iter_task_file" => {
+                let fd = ("fd".to_owned(), CType::Int { size: 4, signed: false });
+                (vec![pointer("meta"), pointer("task"), fd, pointer("file")], int)
+            }
+            _ => return None,
+        };
+        Some(Signature { params, result })
     }
     fn user_function(&self, binary: &str, name: &str) -> Option<Signature> {
         let pair = CRecord { name: "pair".into(), union: false, size: Some(8), fields: vec![] };

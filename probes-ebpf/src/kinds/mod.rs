@@ -6,6 +6,7 @@
 mod begin_end;
 mod counter;
 mod fentry;
+pub mod iter;
 mod kprobe;
 mod own;
 mod rawtracepoint;
@@ -58,6 +59,8 @@ pub enum ProbeKind {
     Fentry,
     /// `fexit`: return of a kernel function, by a trampoline.
     Fexit,
+    /// `iter`: objects of the kernel, one after another.
+    Iter,
     /// `uprobe`: entry of a user function, or an instruction in it.
     Uprobe,
     /// `uretprobe`: return of a user function.
@@ -92,6 +95,9 @@ pub enum Context {
     Registers,
     /// A function's arguments, 8 bytes each; the result comes behind the last.
     Arguments,
+    /// What an iterator has come to, as arguments of its function. The pointers are null when it
+    /// has come to the end.
+    Objects,
     /// The record of the tracepoint's format file; the first 8 bytes may not be read.
     TracepointRecord,
     /// `struct bpf_perf_event_data`, which begins with `struct pt_regs`.
@@ -160,7 +166,7 @@ pub struct KindSpec {
 
 impl ProbeKind {
     /// Every kind, in the order of listings.
-    pub const ALL: [ProbeKind; 20] = [
+    pub const ALL: [ProbeKind; 21] = [
         ProbeKind::Begin,
         ProbeKind::End,
         ProbeKind::Signal,
@@ -175,6 +181,7 @@ impl ProbeKind {
         ProbeKind::Kretprobe,
         ProbeKind::Fentry,
         ProbeKind::Fexit,
+        ProbeKind::Iter,
         ProbeKind::RawTracepoint,
         ProbeKind::Tracepoint,
         ProbeKind::Uprobe,
@@ -202,6 +209,7 @@ impl ProbeKind {
             ProbeKind::RawTracepoint => &rawtracepoint::RAWTRACEPOINT,
             ProbeKind::Fentry => &fentry::FENTRY,
             ProbeKind::Fexit => &fentry::FEXIT,
+            ProbeKind::Iter => &iter::ITER,
             ProbeKind::Usdt => &usdt::USDT,
             ProbeKind::Uprobe => &uprobe::UPROBE,
             ProbeKind::Uretprobe => &uprobe::URETPROBE,
@@ -223,7 +231,7 @@ impl ProbeKind {
 
     /// Whether a program is tied to its one target when it is loaded.
     pub const fn binds_at_load(self) -> bool {
-        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit)
+        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
     }
 
     /// Whether a run of a program may come in between of another run of it on the same CPU: the kernel
@@ -235,7 +243,7 @@ impl ProbeKind {
 
     /// Whether the verifier takes no program of this kind that returns anything but the default.
     pub const fn returns_nothing(self) -> bool {
-        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit)
+        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
     }
 
     /// The kind that a script calls `name`, by its full name or an alias.

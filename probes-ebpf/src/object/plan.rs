@@ -176,6 +176,10 @@ fn check_target(target: &Target) -> Checked {
             f.module.iter().try_for_each(|m| component(m))?;
             component(&f.function)
         }
+        Target::Iter { object, pin } => {
+            component(object)?;
+            pin.iter().try_for_each(|p| text(p))
+        }
         Target::RawTracepoint { module, name } => {
             module.iter().try_for_each(|m| component(m))?;
             component(name)

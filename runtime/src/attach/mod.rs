@@ -5,6 +5,7 @@
 
 mod counter;
 mod fentry;
+pub(crate) mod iter;
 pub(crate) mod kprobe;
 mod netlink;
 mod rawtracepoint;
@@ -44,6 +45,8 @@ pub(crate) struct Attachment {
     /// Perf events that the links are on, or that the program is on without a link. Closing one
     /// takes the kernel long.
     pub events: Vec<OwnedFd>,
+    /// An iterator, which runs when it is told to.
+    pub iterator: Option<iter::Run>,
     /// What the user should know of how it was attached.
     pub note: Option<String>,
 }
@@ -102,7 +105,7 @@ impl Site<'_> {
             let link = bpf::link_perf_event(self.program, event.as_fd(), self.probe.into())
                 .map_err(failed)?;
             perf::enable(event.as_fd()).map_err(failed)?;
-            return Ok(Attachment { links: vec![link], events: vec![event], note: None });
+            return Ok(Attachment { events: vec![event], ..Attachment::by_link(link) });
         }
         if self.uses_cookie {
             return Err(Unsupported {
@@ -141,6 +144,7 @@ pub(crate) fn attach(site: &Site<'_>, target: &Target) -> Result<Attachment, Err
         Target::Tracepoint { category, name } => tracepoint::attach(site, category, name),
         Target::RawTracepoint { name, .. } => rawtracepoint::attach(site, name),
         Target::Fentry(function) | Target::Fexit(function) => fentry::attach(site, function),
+        Target::Iter { object, pin } => iter::attach(site, object, pin.as_deref()),
         Target::Usdt(probe) => usdt::attach(site, probe),
         Target::Uprobe(function) => uprobe::attach(site, function, false),
         Target::Uretprobe(function) => uprobe::attach(site, function, true),

@@ -21,11 +21,11 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 
 use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
-use crate::features::{self, Need};
+use crate::features::{self, Need, missing_capability};
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
-    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP, ProgramBtf,
-    ProgramSpec, load_btf, load_program,
+    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP,
+    ProgramBtf, ProgramSpec, load_btf, load_program,
 };
 
 /// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.
@@ -36,7 +36,7 @@ const UPROBE_MULTI_SINCE: KernelVersion = KernelVersion::new(6, 10);
 pub(crate) struct Image {
     name: CString,
     license: CString,
-    kind: u32,
+    kind: ProbeKind,
     /// `expected_attach_type` of a program for one place.
     attach_type: u32,
     /// Number in the kernel's BTF of the function that the program is for, or 0.
@@ -238,7 +238,7 @@ fn image(
     let mut image = Image {
         name: kernel_name(&program.symbol),
         license: definition.license.clone(),
-        kind: program.kind.spec().program as u32,
+        kind: program.kind,
         attach_type: attach_type(program.kind),
         target: targets.of(plan, program)?,
         instructions: function.instructions.clone(),
@@ -251,10 +251,11 @@ fn image(
 }
 
 /// `expected_attach_type` of programs for one place.
-fn attach_type(kind: ProbeKind) -> u32 {
+pub(crate) fn attach_type(kind: ProbeKind) -> u32 {
     match kind {
         ProbeKind::Fentry => ATTACH_FENTRY,
         ProbeKind::Fexit => ATTACH_FEXIT,
+        ProbeKind::Iter => ATTACH_ITER,
         _ if kind.spec().program == ProgramType::Xdp => ATTACH_XDP,
         _ => 0,
     }
@@ -331,7 +332,7 @@ impl Loaded {
 
     fn spec<'a>(&'a self, image: &'a Image, attach_type: u32) -> ProgramSpec<'a> {
         ProgramSpec {
-            kind: image.kind,
+            kind: image.kind.spec().program as u32,
             name: &image.name,
             instructions: &image.instructions,
             license: &image.license,
@@ -362,7 +363,10 @@ impl Loaded {
             Err(error) => error,
         };
         if error.raw_os_error() == Some(libc::EPERM) {
-            return Err(Error::privileged("load an eBPF program", need, error));
+            return Err(match target::refused(image.kind) {
+                Some(unsupported) if missing_capability(need).is_none() => unsupported.into(),
+                _ => Error::privileged("load an eBPF program", need, error),
+            });
         }
         let log = verifier::log_of(&self.spec(image, image.attach_type));
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))

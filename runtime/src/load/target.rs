@@ -1,15 +1,13 @@
 //! What programs are tied to when they are loaded: functions of the kernel, by BTF.
 
 use aya_obj::btf::{Btf, BtfKind};
+use rbtrace_probes_ebpf::kinds::{ProbeKind, iter};
 use rbtrace_probes_ebpf::plan::{KernelFunction, Plan, Program, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
 use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
 use crate::symbols::kernel::KernelSymbols;
-
-/// First kernel with `fentry` and `fexit`.
-const SINCE: KernelVersion = KernelVersion::new(5, 5);
 
 /// The kernel's types, read when they are first asked for.
 #[derive(Default)]
@@ -23,13 +21,16 @@ impl Targets {
         }
         let probe = program.probes.first().and_then(|index| plan.probes.get(*index as usize));
         match probe.map(|probe| &probe.target) {
-            Some(Target::Fentry(function) | Target::Fexit(function)) => self.function(function),
+            Some(Target::Fentry(function) | Target::Fexit(function)) => self.traced(function),
+            Some(Target::Iter { object, .. }) => {
+                self.function(program.kind, &iter::function(object))
+            }
             // All of its probes may have been filtered away.
             _ => Err(Error::Malformed(format!("{} has no function", program.symbol))),
         }
     }
 
-    fn function(&mut self, function: &KernelFunction) -> Result<u32, Error> {
+    fn traced(&mut self, function: &KernelFunction) -> Result<u32, Error> {
         if let Some(module) = kprobe::module(function) {
             return Err(Unsupported {
                 feature: "types of its modules that rbtrace reads",
@@ -39,25 +40,45 @@ impl Targets {
             }
             .into());
         }
+        self.function(ProbeKind::Fentry, &function.function)
+    }
+
+    fn function(&mut self, kind: ProbeKind, name: &str) -> Result<u32, Error> {
         let btf = match &mut self.0 {
             Some(btf) => btf,
-            none => none.insert(Btf::from_sys_fs().map_err(|_| no_btf())?),
+            none => none.insert(Btf::from_sys_fs().map_err(|_| no_btf(kind))?),
         };
-        let name = &function.function;
         btf.id_by_type_name_kind(name, BtfKind::Func).map_err(|_| Error::UnknownSymbol {
-            name: name.clone(),
+            name: name.to_owned(),
             place: "the kernel's types".into(),
             similar: KernelSymbols::read().unwrap_or_default().similar(name, 3),
         })
     }
 }
 
-fn no_btf() -> Error {
-    Unsupported {
-        feature: "BTF of its own types, which fentry and fexit need",
-        since: Some(SINCE),
-        config: Some("CONFIG_DEBUG_INFO_BTF"),
-        hint: Some("kprobe and kretprobe do without".into()),
-    }
-    .into()
+fn no_btf(kind: ProbeKind) -> Unsupported {
+    let (feature, since, hint) = match kind {
+        ProbeKind::Iter => {
+            ("BTF of its own types, which iterators need", KernelVersion::new(5, 8), None)
+        }
+        _ => (
+            "BTF of its own types, which fentry and fexit need",
+            KernelVersion::new(5, 5),
+            Some("kprobe and kretprobe do without".into()),
+        ),
+    };
+    let config = Some("CONFIG_DEBUG_INFO_BTF");
+    Unsupported { feature, since: Some(since), config, hint }
+}
+
+/// What it means that the kernel lets nobody load a program of a kind.
+pub(super) fn refused(kind: ProbeKind) -> Option<Unsupported> {
+    let (feature, hint) = match kind {
+        ProbeKind::Fentry | ProbeKind::Fexit => {
+            ("fentry and fexit", "kprobe, kretprobe and tracepoints serve for much")
+        }
+        ProbeKind::Iter => ("iterators", "it lets nobody load programs for them"),
+        _ => return None,
+    };
+    Some(Unsupported { feature, since: None, config: None, hint: Some(hint.into()) })
 }

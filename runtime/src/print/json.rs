@@ -68,6 +68,7 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
         }
         Event::HelperError(error) => helper_error(error, out),
         Event::AttachedProbes { count } => counted("attached_probes", "probes", *count, None, out),
+        Event::Pinned { path } => data("pinned", out, |out| string(path.as_bytes(), out)),
         Event::Lost { what, count, probe } => {
             let (kind, unit) = match what {
                 Lost::Events => ("lost_events", "events"),

@@ -32,6 +32,17 @@ fn attached_probes() {
 }
 
 #[test]
+fn pins() {
+    let event = Event::Pinned { path: "/sys/fs/bpf/tasks".into() };
+    let (out, err) = text(&event);
+    assert_eq!(
+        (out.as_slice(), err.as_slice()),
+        (&b"Program pinned to /sys/fs/bpf/tasks\n"[..], &[][..])
+    );
+    assert_eq!(json(&event), "{\"type\": \"pinned\", \"data\": \"/sys/fs/bpf/tasks\"}\n");
+}
+
+#[test]
 fn losses() {
     let lost =
         |what, probe: Option<&str>| Event::Lost { what, count: 5, probe: probe.map(Into::into) };

@@ -50,6 +50,11 @@ impl KernelTypes {
         Self { directory: directory.to_owned(), vmlinux, modules }
     }
 
+    /// The types of the kernel itself. `None`: they cannot be read.
+    pub fn own(&self) -> Option<&Btf<'static>> {
+        self.btf().map(Arc::as_ref)
+    }
+
     fn btf(&self) -> Option<&Arc<Btf<'static>>> {
         let read = || {
             let data = fs::read(self.directory.join(VMLINUX)).ok()?;
@@ -83,8 +88,7 @@ impl KernelTypes {
     }
 
     fn kernel(&self) -> Option<Describe<'_>> {
-        let btf = self.btf()?.as_ref();
-        Some(Describe { btf, source: Self::SOURCE, base: Self::SOURCE })
+        Some(Describe { btf: self.own()?, source: Self::SOURCE, base: Self::SOURCE })
     }
 
     /// The kernel, then its modules. Each is read when it is come to.
@@ -189,6 +193,14 @@ impl KernelTypes {
             }
             Some(all)
         })
+    }
+
+    /// As [`KernelTypes::declarations`], of the parameters of a function of the kernel itself alone.
+    pub fn parameters(&self, name: &str) -> Option<Vec<String>> {
+        let kernel = self.kernel()?;
+        let function = kernel.btf.find(&[Kind::Func], name)?;
+        let proto = kernel.btf.get(function.target())?;
+        Some(proto.params().map(|p| kernel.named_declaration(p.ty, p.name)).collect())
     }
 
     /// As [`KernelTypes::declarations`], of a raw tracepoint's arguments.

@@ -1,6 +1,7 @@
 //! What a test is given: the rbtrace to run, a folder of its own and programs to trace.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::output::Output;
 use crate::session::Session;
+use crate::workload::HOLDING;
 use crate::{session, sys};
 
 /// The name that workloads give themselves, as `comm` shows it.
@@ -108,6 +110,21 @@ impl Ctx {
     /// Starts one of the dynamically linked programs, which waits as a workload does.
     pub fn start_program(&self, name: &str, arguments: &[&str]) -> Result<Workload> {
         start_waiting(Command::new(self.programs.join(name)), arguments)
+    }
+
+    /// Starts a workload that stays as it is, called `name`, with `threads` more threads and these
+    /// files open, until [`Workload::go`].
+    pub fn hold(&self, name: &str, threads: usize, files: &[&str]) -> Result<Workload> {
+        let mut command = Command::new(&self.exe);
+        command.args(["workload", "hold", name, &threads.to_string()]).args(files);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        sys::die_with_parent(&mut command);
+        let mut child = command.spawn().context("starting a workload")?;
+        let mut line = String::new();
+        let output = child.stdout.take().context("the workload's output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.trim() == HOLDING, "the workload says {line:?}");
+        Ok(Workload { child })
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Feature {
     Uprobe,
     /// fentry and fexit: trampolines, and the right to load tracing programs.
     Fentry,
+    /// Iterators over tasks, since 5.8.
+    Iter,
     /// veth pairs in a network namespace, and XDP on them.
     Xdp,
     /// A program linked dynamically to the C library, with that library.
@@ -44,7 +46,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 14] = [
+    pub const ALL: [Feature; 15] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -54,6 +56,7 @@ impl Feature {
         Feature::KprobeMulti,
         Feature::Uprobe,
         Feature::Fentry,
+        Feature::Iter,
         Feature::Xdp,
         Feature::LibcShared,
         Feature::Tools,
@@ -73,6 +76,7 @@ impl Feature {
             Feature::KprobeMulti => "kprobe.multi",
             Feature::Uprobe => "uprobe",
             Feature::Fentry => "fentry",
+            Feature::Iter => "iter",
             Feature::Xdp => "xdp",
             Feature::LibcShared => "libc-shared",
             Feature::Tools => "tools",
@@ -100,7 +104,8 @@ impl Feature {
             }
             Feature::KprobeMulti => kprobe_multi(),
             Feature::Uprobe => uprobe(),
-            Feature::Fentry => fentry(),
+            Feature::Fentry => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "vfs_open"),
+            Feature::Iter => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_task"),
             Feature::Xdp => xdp(),
             Feature::LibcShared => libc_shared(&options.programs),
             Feature::Tools => tools(&options.tools),
@@ -154,6 +159,7 @@ const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
+const BPF_TRACE_ITER: u32 = 28;
 const BPF_XDP: u32 = 37;
 const BPF_TRACE_KPROBE_MULTI: u32 = 42;
 const BPF_MAP_TYPE_RINGBUF: u32 = 27;
@@ -200,10 +206,12 @@ fn uprobe() -> Result<()> {
     Ok(())
 }
 
-fn fentry() -> Result<()> {
+/// Loads a program that is tied to a function of the kernel.
+fn bound(program_type: u32, attach_type: u32, function: &str) -> Result<()> {
     let btf = std::fs::read("/sys/kernel/btf/vmlinux")?;
-    let id = btf_function_id(&btf, "vfs_open").context("vfs_open in the kernel's BTF")?;
-    sys::bpf_load_return(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, id, 0)?;
+    let id = btf_function_id(&btf, function);
+    let id = id.with_context(|| format!("{function} in the kernel's BTF"))?;
+    sys::bpf_load_return(program_type, attach_type, id, 0)?;
     Ok(())
 }
 

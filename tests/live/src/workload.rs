@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io::Read;
+use std::sync::{Arc, Barrier};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,6 +27,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "nothing" => {}
         "exit" => std::process::exit(number(0)? as i32),
         "open" => open(rest),
+        "hold" => hold(rest.first().context("a name")?, number(1)? as usize, &rest[2..])?,
         "values" => values(rest.first().context("a file of values")?)?,
         "strings" => strings(rest)?,
         "args" => {
@@ -62,6 +64,39 @@ fn open(files: &[String]) {
     for file in files {
         drop(std::fs::File::open(file));
     }
+}
+
+/// What the workload `hold` says when it stays as it is.
+pub const HOLDING: &str = "holding";
+
+/// Stays as it is, under this name, with files open and threads that wait, until standard input ends. A
+/// line on standard output says when it has come to that.
+fn hold(name: &str, threads: usize, files: &[String]) -> Result<()> {
+    sys::set_comm(&CString::new(name)?);
+    let files: Vec<_> = files.iter().map(std::fs::File::open).collect::<Result<_, _>>()?;
+    let ready = Arc::new(Barrier::new(threads + 1));
+    let release = Arc::new(Barrier::new(threads + 1));
+    let workers: Vec<_> = (0..threads)
+        .map(|index| {
+            let (ready, release) = (ready.clone(), release.clone());
+            std::thread::spawn(move || {
+                let name = CString::new(format!("rbt-thread-{index}")).unwrap_or_default();
+                sys::set_comm(&name);
+                ready.wait();
+                release.wait();
+            })
+        })
+        .collect();
+    ready.wait();
+    println!("{HOLDING}");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    release.wait();
+    for worker in workers {
+        // A panic in a worker has been printed by it.
+        let _ = worker.join();
+    }
+    drop(files);
+    Ok(())
 }
 
 fn values(file: &str) -> Result<()> {

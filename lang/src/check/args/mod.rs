@@ -7,7 +7,7 @@ mod abi;
 
 use std::rc::Rc;
 
-use rbtrace_probes_ebpf::kinds::{Context, ProbeKind};
+use rbtrace_probes_ebpf::kinds::{Context, ProbeKind, iter};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::ast;
@@ -23,6 +23,8 @@ use super::convert::cast;
 use super::{Checker, Stop, Typed, Value};
 use abi::Place;
 
+/// The kernel itself, among its modules.
+const KERNEL: &str = "vmlinux";
 /// Parameters that an error lists.
 const MOST_LISTED: usize = 12;
 
@@ -36,10 +38,19 @@ pub(super) fn signature_of(target: &Target, checker: &Checker<'_>) -> Option<Rc<
         Target::Fentry(f) | Target::Fexit(f) => {
             types.kernel_function(f.module.as_deref(), &f.function)
         }
+        Target::Iter { object, .. } => types.kernel_function(Some(KERNEL), &iter::function(object)),
         Target::RawTracepoint { name, .. } => types.raw_tracepoint(name),
         _ => None,
     };
     found.map(Rc::new)
+}
+
+/// Numbers of the parameters of an iterator that point to what it has come to. The first tells of the
+/// iterator itself.
+pub(super) fn objects(signature: &Signature) -> Vec<u32> {
+    let numbered = (0u32..).zip(&signature.params).skip(1);
+    let pointers = numbered.filter(|(_, (_, ty))| matches!(ty, CType::Pointer(_)));
+    pointers.map(|(number, _)| number).collect()
 }
 
 impl Checker<'_> {
@@ -65,14 +76,15 @@ impl Checker<'_> {
         Ok(Value::new(ExprKind::Tuple(values), Type::Tuple(members), span))
     }
 
-    /// `args.name`, if `base` is `args` of a function.
+    /// `args.name`, if `base` is `args` of a function; `ctx.name` of an iterator.
     pub fn function_arg(
         &mut self,
         base: &ast::Expr,
         field: &ast::Ident,
         span: Span,
     ) -> Option<Typed> {
-        let is_args = matches!(&base.kind, ast::ExprKind::Ident(name) if name == "args");
+        let args = if self.at.kind == ProbeKind::Iter { "ctx" } else { "args" };
+        let is_args = matches!(&base.kind, ast::ExprKind::Ident(name) if name == args);
         let signature = self.at.signature.clone().filter(|_| is_args)?;
         Some(self.named_parameter(&signature, field, span))
     }
@@ -83,15 +95,16 @@ impl Checker<'_> {
             let function = self.function();
             let names =
                 || signature.params.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty());
+            let what = if self.at.kind == ProbeKind::Iter { "field" } else { "argument" };
             let error = Diagnostic::error(
                 "unknown-field",
                 field.span,
-                format!("{function} has no argument `{}`", field.name),
+                format!("{function} has no {what} `{}`", field.name),
             );
             let listed: Vec<_> = names().take(MOST_LISTED).collect();
             let error = match listed.is_empty() {
                 true => error.note("it takes none"),
-                false => error.note(format!("its arguments are {}", listed.join(", "))),
+                false => error.note(format!("its {what}s are {}", listed.join(", "))),
             };
             return Err(self.error(did_you_mean(error, &field.name, names())));
         };
@@ -166,15 +179,16 @@ impl Checker<'_> {
         let probe = self.at.probes.first().map(|(_, probe)| probe.target.clone());
         let function = self.function();
         let Some(Target::Uprobe(at)) = probe else {
-            return self.error(
-                Diagnostic::error(
-                    "no-format",
-                    span,
-                    format!("the arguments of {function} are not known"),
-                )
-                .note("they are read from the kernel's types, /sys/kernel/btf")
-                .help("arg0, arg1 and so on are there without them"),
-            );
+            let error = Diagnostic::error(
+                "no-format",
+                span,
+                format!("the arguments of {function} are not known"),
+            )
+            .note("they are read from the kernel's types, /sys/kernel/btf");
+            return self.error(match self.at.spec().has_args {
+                true => error.help("arg0, arg1 and so on are there without them"),
+                false => error,
+            });
         };
         let error = |message: String| Diagnostic::error("no-debug-info", span, message);
         let by_number = "arg0, arg1 and so on are there without it";
@@ -205,7 +219,7 @@ impl Checker<'_> {
     /// Where each parameter is.
     fn places(&self, signature: &Signature) -> Vec<Place> {
         let places = match self.at.spec().context {
-            Context::Arguments => abi::slots,
+            Context::Arguments | Context::Objects => abi::slots,
             _ => abi::places,
         };
         places(signature, self.cx.profile.arch, &|at| self.describe(at))

@@ -2,7 +2,6 @@
 //! arguments of a function that a program is on to what they point to, and no further.
 
 use rbtrace_probes_ebpf::helpers;
-use rbtrace_probes_ebpf::kinds::ProbeKind;
 
 use crate::ast;
 use crate::diag::Diagnostic;
@@ -66,6 +65,7 @@ fn length(checker: &mut Checker<'_>, arg: &ast::Expr) -> Typed<u32> {
 
 /// The kernel may refuse the program, and says why in terms of its own.
 fn warn_of_functions(checker: &mut Checker<'_>, call: &CallSite<'_>) {
+    // Iterators are on no function, and can ask for every path.
     let on = checker.at.probes.iter().filter_map(|(_, probe)| function_of(&probe.target));
     let refused = on.map(str::to_owned).find(|name| !WITH_PATHS.contains(&name.as_str()));
     if let Some(function) = refused {
@@ -112,10 +112,9 @@ fn skb_output(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     Ok(Value::new(kind, Type::I64, call.span))
 }
 
-/// An error unless the verifier knows the types of the arguments of the function that the probe
-/// is on.
+/// An error unless the verifier knows the types of what the probe is handed.
 fn knows_types(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed<()> {
-    if matches!(checker.at.kind, ProbeKind::Fentry | ProbeKind::Fexit) {
+    if checker.at.kind.binds_at_load() {
         return Ok(());
     }
     let here = checker.at.spec().name;
@@ -124,9 +123,9 @@ fn knows_types(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed<()> {
         Diagnostic::error(
             "builtin-not-here",
             call.span,
-            format!("{function}() works in fentry and fexit probes, not in `{here}` probes"),
+            format!("{function}() does not work in `{here}` probes"),
         )
-        .note("only there the kernel knows the types of a function's arguments"),
+        .note("the kernel must know the types of the arguments: fentry, fexit and iter probes"),
     ))
 }
 

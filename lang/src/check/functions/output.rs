@@ -12,8 +12,9 @@ use super::super::{Checker, Stop, Typed, Value};
 use super::{CallSite, Function, MOST_ARGS};
 
 pub(super) const TABLE: &[Function] = &[
-    Function::new("printf", 1, MOST_ARGS, "printf(format, ...)", |cx, call| {
-        cx.formatted(call, |format, args| Action::Printf { format, args })
+    Function::new("printf", 1, MOST_ARGS, "printf(format, ...)", |cx, call| match cx.is_pinned() {
+        true => cx.seq_printf(call),
+        false => cx.formatted(call, |format, args| Action::Printf { format, args }),
     }),
     Function::new("errorf", 1, MOST_ARGS, "errorf(format, ...)", |cx, call| {
         cx.formatted(call, |format, args| Action::Errorf { format, args, warning: false })
@@ -53,6 +54,12 @@ fn unwatch(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 impl Checker<'_> {
     /// A function that takes a format.
     fn formatted(&mut self, call: &CallSite<'_>, action: fn(String, Vec<Expr>) -> Action) -> Typed {
+        let (format, values) = self.format_and_values(call)?;
+        Ok(Value::stmt(StmtKind::Action(action(format, values)), call.span))
+    }
+
+    /// The format of a call, and the values that it is for.
+    pub fn format_and_values(&mut self, call: &CallSite<'_>) -> Typed<(String, Vec<Expr>)> {
         let Some((first, rest)) = call.args.split_first() else {
             return Err(Stop::Reported);
         };
@@ -66,7 +73,7 @@ impl Checker<'_> {
             exprs.push(arg.expr);
         }
         self.check_format(&template, first.span, &exprs, call.span)?;
-        Ok(Value::stmt(StmtKind::Action(action(template, exprs)), call.span))
+        Ok((template, exprs))
     }
 
     /// Values can be sent to user space if they are anywhere but in the context.

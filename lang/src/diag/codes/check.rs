@@ -50,6 +50,17 @@ says whether that is a matter: `enable` for no, `warn`, or `error` to have nothi
     config = { unstable_tseries=enable }",
     },
     Code {
+        name: "pinned-iterator",
+        text: "\
+An iterator with a pin is left to the kernel: the program runs whenever somebody reads the file, and rbtrace
+has ended by then. What it prints with printf() is formatted by the kernel, which knows %d, %u, %x, %X, %c,
+%s and %p, and prints numbers and text. Nobody is there to do anything else that needs user space.
+
+    iter:task:tasks { print(ctx.task.pid); }                 # wrong
+    iter:task:tasks { printf(\"%d\\n\", ctx.task.pid); }       # right
+    iter:task { print(ctx.task.pid); }                       # right: rbtrace runs it, once",
+    },
+    Code {
         name: "aggregate-as-value",
         text: "\
 The map keeps more than one number: `hist`, `lhist` and `stats` have no single value that could be

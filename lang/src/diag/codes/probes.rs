@@ -93,6 +93,13 @@ There is no such event to count. The message lists those of this kind; `rbtrace 
         text: "There is no network interface of this name. `ip link` lists them.",
     },
     Code {
+        name: "unknown-iterator",
+        text: "\
+The kernel goes over its objects by iterators, each of which is for one kind of objects, such as tasks or
+sockets. It has none of this name. `rbtrace -l 'iter:*'` lists those that it has, and -lv shows what each
+of them tells.",
+    },
+    Code {
         name: "unknown-kernel-function",
         text: "\
 The kernel has no function of this name that can be probed. It may have been inlined, be marked as not to be

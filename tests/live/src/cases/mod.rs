@@ -8,6 +8,7 @@ mod elf;
 mod fentry;
 mod functions;
 mod generated;
+mod iter;
 mod kprobe;
 mod lifecycle;
 mod losses;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         tracepoint::TESTS,
         kprobe::TESTS,
         fentry::TESTS,
+        iter::TESTS,
         xdp::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
