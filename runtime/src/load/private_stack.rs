@@ -69,7 +69,7 @@ mod tests {
         Image {
             name: c"test".into(),
             license: c"GPL".into(),
-            kind: 2,
+            kind: ProbeKind::Uprobe,
             attach_type: 0,
             target: 0,
             instructions: vec![instruction(MOV, 0, 0), instruction(0x95, 0, 0)],
