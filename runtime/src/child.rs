@@ -90,8 +90,11 @@ impl Child {
 
     /// As [`Child::release`]; `ready` is called once or twice while it stands still: when nothing of its
     /// program has run, and where the program begins, once the dynamic linker has mapped the libraries.
-    /// Where it cannot be held, `ready` is called while it runs.
+    /// Where it cannot be held, `ready` is called while it runs. Later calls do nothing.
     pub(crate) fn release_held(&mut self, mut ready: impl FnMut()) -> Result<(), Error> {
+        if self.go.is_none() {
+            return Ok(());
+        }
         let tracee = Tracee::seize(self.pid()).ok();
         self.release()?;
         if let Some(tracee) = &tracee {
@@ -242,6 +245,7 @@ mod tests {
         let release = child.release_held(|| runs.push(std::fs::read_link(&exe).ok()));
         release.expect("a command of every system");
         assert_eq!(runs, [Some(program.clone()), Some(program)]);
+        child.release_held(|| panic!("it runs already")).expect("nothing happens");
         assert_eq!(wait(&mut child), ChildStatus::Exited(7));
     }
 

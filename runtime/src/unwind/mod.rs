@@ -131,17 +131,20 @@ impl Unwinder {
     }
 
     fn set_places(&mut self, pid: u32, wanted: BTreeMap<Prefix, Place>) -> io::Result<()> {
-        let known = self.known.remove(&pid).unwrap_or_default();
-        for prefix in known.keys().filter(|prefix| !wanted.contains_key(prefix)) {
+        let known = self.known.entry(pid).or_default();
+        let stale = known.keys().filter(|prefix| !wanted.contains_key(prefix)).copied();
+        for prefix in stale.collect::<Vec<_>>() {
             self.places.remove(&prefix.key(pid))?;
+            known.remove(&prefix);
         }
-        for (prefix, place) in
-            wanted.iter().filter(|(prefix, place)| known.get(prefix) != Some(place))
-        {
-            self.places.set(&prefix.key(pid), place)?;
+        for (prefix, place) in wanted {
+            if known.get(&prefix) != Some(&place) {
+                self.places.set(&prefix.key(pid), &place)?;
+                known.insert(prefix, place);
+            }
         }
-        if !wanted.is_empty() {
-            self.known.insert(pid, wanted);
+        if known.is_empty() {
+            self.known.remove(&pid);
         }
         Ok(())
     }
