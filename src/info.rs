@@ -20,7 +20,7 @@ pub fn write(out: &mut dyn Write) -> io::Result<()> {
     // bpftrace's words, which programs that call it look for.
     writeln!(out, "  libdw (DWARF support): yes, by gimli")?;
     writeln!(out, "  blazesym (advanced symbolization): yes")?;
-    writeln!(out, "  dwunwind (DWARF stack unwinding): no")?;
+    writeln!(out, "  dwunwind (DWARF stack unwinding): {}", yes(cfg!(target_arch = "x86_64")))?;
     writeln!(out, "\nThis process may")?;
     for (what, may) in [
         ("load programs (CAP_BPF)", have.bpf()),
@@ -36,7 +36,7 @@ pub fn write(out: &mut dyn Write) -> io::Result<()> {
         if feature.note.is_empty() { writeln!(out)? } else { writeln!(out, " ({})", feature.note)? }
     }
     writeln!(out, "\nKernel features, as bpftrace calls them")?;
-    for (name, present) in features::known_to_bpftrace() {
+    for (name, present) in features::known_to_bpftrace(&info) {
         writeln!(out, "  {name}: {}", yes(present))?;
     }
     writeln!(out, "\nProbe kinds")?;

@@ -144,6 +144,15 @@ fn counters(kind: ProbeKind, rest: &str, out: &mut dyn Write) -> io::Result<()> 
     found.iter().try_for_each(|name| writeln!(out, "{name}"))
 }
 
+/// What was found; where the list cannot be read, nothing among others (`every`), else an error that
+/// says why.
+fn readable<T>(found: Option<Vec<T>>, every: bool, why: &str) -> Result<Vec<T>> {
+    match found {
+        None if !every => bail!("{why}"),
+        found => Ok(found.unwrap_or_default()),
+    }
+}
+
 fn tracepoints(
     rest: &str,
     every: bool,
@@ -152,13 +161,9 @@ fn tracepoints(
     out: &mut dyn Write,
 ) -> Result<()> {
     let (category, name) = rest.split_once(':').unwrap_or(("*", rest));
-    let Some(found) = machine.tracepoints(category, name) else {
-        if every {
-            return Ok(());
-        }
-        bail!("tracepoints cannot be listed: tracefs cannot be read, which takes root");
-    };
-    for (category, name) in found {
+    let found = machine.tracepoints(category, name);
+    let why = "tracepoints cannot be listed: tracefs cannot be read, which takes root";
+    for (category, name) in readable(found, every, why)? {
         tracepoint(&category, &name, machine, fields, out)?;
     }
     Ok(())
@@ -192,23 +197,18 @@ fn kernel_functions(
         Some((module, pattern)) => (Some(module), pattern),
         None => (None, rest),
     };
-    // Without kprobes in the kernel, none of its functions is a probe.
-    if !has_kprobes() {
-        if every {
-            return Ok(());
-        }
-        bail!("this kernel has no kprobes (CONFIG_KPROBES is off); tracepoints serve for much");
-    }
-    let Some(functions) = machine.kernel_functions(module, pattern) else {
-        if every {
-            return Ok(());
-        }
-        bail!(
+    let (functions, why) = match has_kprobes() {
+        true => (
+            machine.kernel_functions(module, pattern),
             "kernel functions cannot be listed: neither available_filter_functions in tracefs nor \
-               /proc/kallsyms can be read"
-        );
+               /proc/kallsyms can be read",
+        ),
+        // None of the kernel's functions is a probe.
+        false => {
+            (None, "this kernel has no kprobes (CONFIG_KPROBES is off); tracepoints serve for much")
+        }
     };
-    for function in functions {
+    for function in readable(functions, every, why)? {
         match module {
             Some(module) if !glob::is_glob(module) => writeln!(out, "{kind}:{module}:{function}")?,
             _ => writeln!(out, "{kind}:{function}")?,
@@ -231,13 +231,9 @@ fn trampolines(
     out: &mut dyn Write,
 ) -> Result<()> {
     let (module, pattern) = rest.split_once(':').unwrap_or(("vmlinux", rest));
-    let Some(functions) = machine.kernel_functions(Some(module), pattern) else {
-        if every {
-            return Ok(());
-        }
-        bail!("kernel functions cannot be listed: /proc/kallsyms cannot be read");
-    };
-    for function in functions {
+    let functions = machine.kernel_functions(Some(module), pattern);
+    let why = "kernel functions cannot be listed: /proc/kallsyms cannot be read";
+    for function in readable(functions, every, why)? {
         writeln!(out, "{kind}:{module}:{function}")?;
         if fields {
             types::kernel_arguments(module, &function, machine, out)?;
@@ -255,13 +251,9 @@ fn iterators(
 ) -> Result<()> {
     // A pin is of no matter.
     let pattern = rest.split(':').next().unwrap_or_default();
-    let Some(found) = machine.iterators(pattern) else {
-        if every {
-            return Ok(());
-        }
-        bail!("iter probes cannot be listed: the kernel has no types in /sys/kernel/btf");
-    };
-    for object in found {
+    let found = machine.iterators(pattern);
+    let why = "iter probes cannot be listed: the kernel has no types in /sys/kernel/btf";
+    for object in readable(found, every, why)? {
         writeln!(out, "iter:{object}")?;
         if fields {
             types::objects(&object, machine, out)?;
@@ -281,13 +273,9 @@ fn raw_tracepoints(
         Some((module, pattern)) => (Some(module), pattern),
         None => (None, rest),
     };
-    let Some(found) = machine.raw_tracepoints(module, pattern) else {
-        if every {
-            return Ok(());
-        }
-        bail!("raw tracepoints cannot be listed: the kernel has no types in /sys/kernel/btf");
-    };
-    for (module, name) in found {
+    let found = machine.raw_tracepoints(module, pattern);
+    let why = "raw tracepoints cannot be listed: the kernel has no types in /sys/kernel/btf";
+    for (module, name) in readable(found, every, why)? {
         writeln!(out, "rawtracepoint:{module}:{name}")?;
         if fields {
             types::raw_arguments(&name, machine, out)?;

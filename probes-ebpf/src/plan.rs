@@ -53,6 +53,13 @@ impl Plan {
     }
 }
 
+impl Target {
+    /// Whether it is an iterator that is left to whoever reads its file.
+    pub const fn is_pinned(&self) -> bool {
+        matches!(self, Target::Iter { pin: Some(_), .. })
+    }
+}
+
 /// A `u64` variable in `.bss` that user space sets before the first program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Global {

@@ -11,6 +11,7 @@ use rbtrace_probes_ebpf::btf::{Btf, Kind};
 use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType, iter};
 use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
 
+use crate::load::instruction::{CALL, EXIT, MOV, instruction};
 use crate::load::{self, verifier};
 use crate::sys::bpf::{ATTACH_FENTRY, ProgramSpec, load_program};
 
@@ -173,42 +174,24 @@ const CALL_LOG: usize = 1 << 14;
 
 /// A program that calls a function of the kernel with whatever is in the registers, and ends.
 fn call_alone(number: u32) -> [bpf_insn; 2] {
-    /// `BPF_JMP | BPF_CALL`; `BPF_PSEUDO_KFUNC_CALL` (linux/bpf.h).
-    const CALL: u8 = 0x85;
+    /// `BPF_PSEUDO_KFUNC_CALL` (linux/bpf.h).
     const KERNEL_FUNCTION: u8 = 2;
-    [instruction(CALL, KERNEL_FUNCTION, number as i32), instruction(EXIT, 0, 0)]
+    [instruction(CALL, KERNEL_FUNCTION, 0, number as i32), instruction(EXIT, 0, 0, 0)]
 }
 
-/// `BPF_JMP | BPF_EXIT` of linux/bpf.h.
-const EXIT: u8 = 0x95;
-
-fn instruction(code: u8, source: u8, imm: i32) -> bpf_insn {
-    bpf_insn {
-        code,
-        _bitfield_align_1: [],
-        _bitfield_1: bpf_insn::new_bitfield_1(0, source),
-        off: 0,
-        imm,
-    }
-}
-
-/// Whether the kernel takes programs of a kind that are tied to a function, on this one.
-fn takes(kind: ProbeKind, function: &str) -> bool {
-    let number = || {
-        let btf = Btf::parse(fs::read(VMLINUX_BTF).ok()?, None).ok()?;
-        btf.find(&[Kind::Func], function).map(|found| found.id())
-    };
-    number().is_some_and(|target| load_nothing(kind, target).is_ok())
+/// Whether the kernel, which has these types, takes programs of a kind that are tied to a function,
+/// on this one.
+fn takes(kind: ProbeKind, types: Option<&Btf<'_>>, function: &str) -> bool {
+    let found = types.and_then(|types| types.find(&[Kind::Func], function));
+    found.is_some_and(|target| load_nothing(kind, target.id()).is_ok())
 }
 
 /// Loads a program of a kind that does nothing, tied to the function with this number.
 fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
-    /// `BPF_ALU64 | BPF_MOV | BPF_K` of linux/bpf.h.
-    const MOVE: u8 = 0xb7;
     let spec = ProgramSpec {
         kind: kind.spec().program as u32,
         name: c"nothing",
-        instructions: &[instruction(MOVE, 0, 0), instruction(EXIT, 0, 0)],
+        instructions: &[instruction(MOV, 0, 0, 0), instruction(EXIT, 0, 0, 0)],
         license: c"GPL",
         attach_type: load::attach_type(kind),
         target,
@@ -248,6 +231,13 @@ pub struct Info {
     pub cpus: u32,
     /// Features, in the order to show them.
     pub features: Vec<Feature>,
+}
+
+impl Info {
+    /// Whether a feature is there, by its name.
+    pub fn has(&self, name: &str) -> bool {
+        self.features.iter().any(|feature| feature.name == name && feature.present)
+    }
 }
 
 /// A feature of the kernel.
@@ -297,8 +287,11 @@ pub fn info() -> Info {
         let (new, note) = since(6, 6);
         (new && pmu_type("uprobe").is_some(), note)
     });
-    add("fentry", (takes(ProbeKind::Fentry, "vfs_read"), "since Linux 5.5".into()));
-    add("iter", (takes_iterators(), "since Linux 5.8".into()));
+    let types = fs::read(VMLINUX_BTF).ok().and_then(|data| Btf::parse(data, None).ok());
+    let types = types.as_ref();
+    add("fentry", (takes(ProbeKind::Fentry, types, "vfs_read"), "since Linux 5.5".into()));
+    let iterators = takes(ProbeKind::Iter, types, &iter::function("task"));
+    add("iter", (iterators, "since Linux 5.8".into()));
     add("XDP link", since(5, 9));
     Info {
         release: kernel_release(),
@@ -310,12 +303,8 @@ pub fn info() -> Info {
     }
 }
 
-fn takes_iterators() -> bool {
-    takes(ProbeKind::Iter, &iter::function("task"))
-}
-
 /// Features by the names that `bpftrace --info` gives them, for programs that look for those.
-pub fn known_to_bpftrace() -> Vec<(&'static str, bool)> {
+pub fn known_to_bpftrace(info: &Info) -> Vec<(&'static str, bool)> {
     let kernel = kernel_version();
     let since = |major, minor| kernel >= KernelVersion::new(major, minor);
     let modules = fs::read_dir("/sys/kernel/btf").map_or(0, Iterator::count);
@@ -330,7 +319,7 @@ pub fn known_to_bpftrace() -> Vec<(&'static str, bool)> {
         ("kprobe_multi", kprobes && since(5, 18)),
         ("kprobe_session", kprobes && since(6, 10)),
         ("uprobe_multi", pmu_type("uprobe").is_some() && since(6, 6)),
-        ("iter", takes_iterators()),
+        ("iter", info.has("iter")),
     ]
 }
 

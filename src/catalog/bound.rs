@@ -13,7 +13,6 @@ pub fn iterators(btf: &Btf<'_>, pattern: &str) -> Vec<String> {
     };
     let mut found: Vec<String> = match glob::is_glob(pattern) {
         true => names_with(btf, Kind::Struct, iter::CONTEXT)
-            .map(|(object, _)| object)
             .filter(|object| glob::matches(pattern, object) && exists(object))
             .map(str::to_owned)
             .collect(),
@@ -28,14 +27,10 @@ pub fn iterators(btf: &Btf<'_>, pattern: &str) -> Vec<String> {
     found
 }
 
-/// What is behind a prefix in the names of the types of a kind, and their numbers.
-fn names_with<'a>(
-    btf: &'a Btf<'_>,
-    kind: Kind,
-    prefix: &'a str,
-) -> impl Iterator<Item = (&'a str, u32)> {
+/// What is behind a prefix in the names of the types of a kind.
+fn names_with<'a>(btf: &'a Btf<'_>, kind: Kind, prefix: &'a str) -> impl Iterator<Item = &'a str> {
     let of_kind = btf.types().filter(move |ty| ty.kind() == kind);
-    of_kind.filter_map(move |ty| Some((ty.name().strip_prefix(prefix)?, ty.id())))
+    of_kind.filter_map(move |ty| ty.name().strip_prefix(prefix))
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ fn measuring_calls() -> Result<bool> {
 }
 
 fn has_kprobes() -> bool {
-    features::info().features.iter().any(|feature| feature.name == "kprobe" && feature.present)
+    features::info().has("kprobe")
 }
 
 fn heading(text: &str) {

@@ -8,7 +8,7 @@ use rbtrace_probes_ebpf::plan;
 use rbtrace_probes_ebpf::record::{ACTION_OFFSET, HEADER_SIZE, Loss, PROGRAM_OFFSET};
 use rbtrace_probes_ebpf::types::{Field, Type as Layout, lay_out};
 
-use super::func::FnBuilder;
+use super::func::{FnBuilder, TOLD_TO_END};
 use super::mem::{Place, SLACK};
 use super::memory::Tail;
 use super::own_maps::OwnMap;
@@ -125,7 +125,7 @@ impl FnBuilder<'_, '_, '_> {
     /// User space has been told to end: blocks that end it need not run again.
     fn note_exit(&mut self) -> Result<(), Error> {
         if self.unit.exit_is_heeded() {
-            let flag = self.unit.exit_flag();
+            let flag = self.unit.told(TOLD_TO_END);
             let flag = self.bss(flag);
             let one = self.iconst(1);
             self.store(Place::pointer(flag), 8, one);

@@ -79,16 +79,6 @@ pub(super) fn steering(stmts: &[Stmt]) -> BTreeSet<LocalId> {
     found
 }
 
-/// Of these the ones that a `while` loop has.
-pub(super) fn steering_of(cond: &Expr, body: &[Stmt]) -> BTreeSet<LocalId> {
-    let mut found = BTreeSet::new();
-    locals_of(cond, &mut |local| {
-        found.insert(local);
-    });
-    steers(body, true, &mut found);
-    found
-}
-
 fn steers(stmts: &[Stmt], in_loop: bool, found: &mut BTreeSet<LocalId>) {
     for stmt in stmts {
         let cond = match &stmt.kind {

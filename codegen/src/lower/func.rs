@@ -25,6 +25,9 @@ use crate::carrier::carrier;
 use crate::clif::{CoreReloc, namespace};
 use crate::error::Error;
 
+/// Name of the word that says that user space has been told to end.
+pub(super) const TOLD_TO_END: &str = "exiting";
+
 /// Where a variable of the script lives.
 #[derive(Clone, Copy)]
 pub(super) enum Storage {
@@ -171,10 +174,10 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     /// Where the block may call `exit()` and run again: does nothing once user space has been told
     /// to end.
     fn heed_exit(&mut self) -> Result<(), Error> {
-        if !self.unit.heeds_exit(self.block) {
+        if !self.unit.heeds_exit(self.index) {
             return Ok(());
         }
-        let flag = self.unit.exit_flag();
+        let flag = self.unit.told(TOLD_TO_END);
         let flag = self.bss(flag);
         let exiting = self.load(Place::pointer(flag), Int::U64);
         self.when(exiting, |f| {

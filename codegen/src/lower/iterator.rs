@@ -45,17 +45,14 @@ impl FnBuilder<'_, '_, '_> {
     /// Writes a byte into the file for each object, unless others are to read it: so user space comes
     /// to read the records, of which the ring buffer takes only so many, every few objects.
     pub(super) fn mark_object(&mut self) {
-        if self.kind().context != Context::Objects || self.is_pinned() {
+        let is_pinned = self.target().is_some_and(Target::is_pinned);
+        if self.kind().context != Context::Objects || is_pinned {
             return;
         }
         let seq = self.seq_file();
         let zeros = self.unit.zeros(1);
         let (byte, size) = (self.bss(zeros), self.iconst(1));
         self.helper(helpers::SEQ_WRITE, &[seq, byte, size]);
-    }
-
-    fn is_pinned(&self) -> bool {
-        matches!(self.target(), Some(Target::Iter { pin: Some(_), .. }))
     }
 
     fn seq_file(&mut self) -> Value {

@@ -5,7 +5,7 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_frontend::Variable;
 use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind, Type};
 
-use super::captures::{Captures, steering_of};
+use super::captures::{Captures, steering};
 use super::func::{FnBuilder, Loop, Storage};
 use super::mem::Place;
 use super::memory::Tail;
@@ -45,7 +45,11 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 self.aggregate(*map, key.as_ref(), value.as_ref(), time.as_ref())
             }
             StmtKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise),
-            StmtKind::While { cond, body } => self.while_loop(cond, body),
+            StmtKind::While { cond, body } => {
+                let kept = self.keep_in_registers(stmt, body)?;
+                self.while_loop(cond, body)?;
+                self.put_back(kept)
+            }
             StmtKind::ForRange { local, start, end, body } => {
                 self.for_range(*local, start, end, body)
             }
@@ -136,7 +140,6 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     }
 
     fn while_loop(&mut self, cond: &Expr, body: &[Stmt]) -> Result<(), Error> {
-        let kept = self.keep_in_registers(cond, body)?;
         let head = self.b.create_block();
         let inside = self.b.create_block();
         let exit = self.b.create_block();
@@ -150,17 +153,17 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         self.b.ins().jump(head, &[]);
         self.b.seal_block(head);
         self.enter(exit);
-        self.put_back(kept)
+        Ok(())
     }
 
-    /// Moves to registers what the loop may end by: before Linux 6.8 the verifier does not see that
+    /// Moves to registers what a `while` loop may end by: before Linux 6.8 the verifier does not see that
     /// a number changes which a callback keeps in the memory that it shares, and takes the loop for
     /// an endless one.
-    fn keep_in_registers(&mut self, cond: &Expr, body: &[Stmt]) -> Result<Vec<Kept<'p>>, Error> {
+    fn keep_in_registers(&mut self, stmt: &Stmt, body: &[Stmt]) -> Result<Vec<Kept<'p>>, Error> {
         let block = self.block;
         let shared = Captures::of(body).variables;
         let mut kept = Vec::new();
-        for id in steering_of(cond, body) {
+        for id in steering(std::slice::from_ref(stmt)) {
             let Some(local) = block.locals.get(id.index()) else { continue };
             if !local.ty.is_scalar() || local.addressed || shared.contains(&id) {
                 continue;

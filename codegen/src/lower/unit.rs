@@ -50,6 +50,8 @@ pub(super) struct UnitBuilder<'a> {
     /// Index of a line's span by file, line and column.
     spans: HashMap<(u32, u32, u32), u32>,
     globals: HashMap<&'static str, u32>,
+    /// For each block whether it may call `exit()` and run again before user space has ended.
+    heeding_exit: Vec<bool>,
 }
 
 /// How far a unit has grown, to go back to.
@@ -98,6 +100,7 @@ impl<'a> UnitBuilder<'a> {
             strings: HashMap::new(),
             spans: HashMap::new(),
             globals: HashMap::new(),
+            heeding_exit: program.blocks.iter().map(may_exit_again).collect(),
         };
         for map in &program.maps {
             this.script_map(map);
@@ -321,22 +324,14 @@ impl<'a> UnitBuilder<'a> {
         offset
     }
 
-    /// Place in `.bss` of what is not 0 once a block has told user space to end.
-    pub(super) fn exit_flag(&mut self) -> u32 {
-        self.bss("exiting", 8).0
+    /// Whether a block stops running once user space has been told to end.
+    pub(super) fn heeds_exit(&self, index: u32) -> bool {
+        self.heeding_exit.get(index as usize) == Some(&true)
     }
 
-    /// Whether some block stops running once user space has been told to end.
+    /// Whether any block does.
     pub(super) fn exit_is_heeded(&self) -> bool {
-        self.program.blocks.iter().any(|block| self.heeds_exit(block))
-    }
-
-    /// Whether a block may call `exit()` and run again before user space has ended. User space ends
-    /// once iterators have come to their end.
-    pub(super) fn heeds_exit(&self, block: &ProbeBlock) -> bool {
-        let is_exit = |stmt: &Stmt| matches!(stmt.kind, StmtKind::Action(hir::Action::Exit(_)));
-        let ends_by_itself = block.kind.is_run() || block.kind == ProbeKind::Iter;
-        !ends_by_itself && any_stmt(&block.body, &is_exit)
+        self.heeding_exit.contains(&true)
     }
 
     /// Place in `.bss` of a program's counter of losses of this kind.
@@ -347,7 +342,7 @@ impl<'a> UnitBuilder<'a> {
         offset + program * Loss::ENTRY_SIZE + loss.offset()
     }
 
-    /// Place in `.bss` of a word that says whether something has been told.
+    /// Place in `.bss` of a word that is not 0 once user space has been told of something.
     pub(super) fn told(&mut self, name: &'static str) -> u32 {
         self.bss(name, 8).0
     }
@@ -445,6 +440,14 @@ fn stack_modes(ty: &hir::Type, modes: &mut Vec<StackMode>) {
         hir::Type::Array { elem, .. } => stack_modes(elem, modes),
         _ => {}
     }
+}
+
+/// Whether a block may call `exit()` and run again before user space has ended, which it does once
+/// iterators have come to their end.
+fn may_exit_again(block: &ProbeBlock) -> bool {
+    let ends_by_itself = block.kind.is_run() || block.kind == ProbeKind::Iter;
+    let mut is_exit = |stmt: &Stmt| matches!(stmt.kind, StmtKind::Action(hir::Action::Exit(_)));
+    !ends_by_itself && any_stmt(&block.body, &mut is_exit)
 }
 
 /// The ELF section of a program, by libbpf's conventions.

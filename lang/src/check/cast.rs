@@ -88,18 +88,19 @@ pub(super) fn c_integer(name: &str) -> Option<Int> {
         .map(|(_, size, signed)| Int { size: *size, signed: *signed })
 }
 
-/// Names of types that are no integers.
-const OTHERS: &[&str] =
-    &["bool", "_Bool", "string", "buffer", "inet", "macaddr_t", "username_t", "void"];
+/// Names of types that are no integers, for those who look for one.
+const OTHERS: &[&str] = &["bool", "string", "buffer", "inet", "macaddr_t"];
+/// And names that are known besides.
+const HIDDEN: &[&str] = &["_Bool", "username_t", "void"];
 
 /// Names of the types that every script has.
 pub(super) fn names<'a>() -> impl Iterator<Item = &'a str> {
-    INTEGERS.iter().map(|(name, ..)| *name).chain(["bool", "string", "buffer", "inet", "macaddr_t"])
+    INTEGERS.iter().map(|(name, ..)| *name).chain(OTHERS.iter().copied())
 }
 
 /// Whether every script has a type of this name.
 pub(super) fn is_builtin_type(name: &str) -> bool {
-    OTHERS.contains(&name) || c_integer(name).is_some()
+    OTHERS.contains(&name) || HIDDEN.contains(&name) || c_integer(name).is_some()
 }
 
 impl Checker<'_> {

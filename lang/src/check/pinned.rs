@@ -2,7 +2,6 @@
 //! it prints is formatted by the kernel into what is read, and nothing else is told to anybody.
 
 use rbtrace_probes_ebpf::format::{self, Conversion, Piece, Spec};
-use rbtrace_probes_ebpf::plan::Target;
 
 use crate::diag::Diagnostic;
 use crate::hir::{Action, Expr, ExprKind, Int, SeqPiece, Stmt, StmtKind, Type, visit};
@@ -15,8 +14,7 @@ use super::{Checker, Stop, Typed, Value};
 impl Checker<'_> {
     /// Whether the block at hand is an iterator with a pin.
     pub fn is_pinned(&self) -> bool {
-        let target = self.at.probes.first().map(|(_, probe)| &probe.target);
-        matches!(target, Some(Target::Iter { pin: Some(_), .. }))
+        self.at.probes.first().is_some_and(|(_, probe)| probe.target.is_pinned())
     }
 
     /// `printf()`, by the kernel.

@@ -22,24 +22,10 @@ pub fn each_local(stmts: &[Stmt], f: &mut dyn FnMut(LocalId)) {
 
 /// Calls `f` for every statement, those in others and in expressions among them.
 pub fn each_stmt(stmts: &[Stmt], f: &mut dyn FnMut(&Stmt)) {
-    for stmt in stmts {
+    any_stmt(stmts, &mut |stmt| {
         f(stmt);
-        for block in blocks(stmt) {
-            each_stmt(block, f);
-        }
-        for expr in operands(stmt) {
-            each_stmt_of(expr, f);
-        }
-    }
-}
-
-fn each_stmt_of(expr: &Expr, f: &mut dyn FnMut(&Stmt)) {
-    if let ExprKind::Block { stmts, .. } = &expr.kind {
-        each_stmt(stmts, f);
-    }
-    for part in parts(expr) {
-        each_stmt_of(part, f);
-    }
+        false
+    });
 }
 
 /// Calls `f` for every variable that an expression mentions.
@@ -56,8 +42,8 @@ pub fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
     }
 }
 
-/// Whether `holds` of any statement, those in loops and in blocks of expressions among them.
-pub fn any_stmt(stmts: &[Stmt], holds: &dyn Fn(&Stmt) -> bool) -> bool {
+/// Whether `holds` of any statement, those in others and in expressions among them.
+pub fn any_stmt(stmts: &[Stmt], holds: &mut dyn FnMut(&Stmt) -> bool) -> bool {
     stmts.iter().any(|stmt| {
         holds(stmt)
             || blocks(stmt).into_iter().any(|block| any_stmt(block, holds))
@@ -65,7 +51,7 @@ pub fn any_stmt(stmts: &[Stmt], holds: &dyn Fn(&Stmt) -> bool) -> bool {
     })
 }
 
-fn any_stmt_within(expr: &Expr, holds: &dyn Fn(&Stmt) -> bool) -> bool {
+fn any_stmt_within(expr: &Expr, holds: &mut dyn FnMut(&Stmt) -> bool) -> bool {
     matches!(&expr.kind, ExprKind::Block { stmts, .. } if any_stmt(stmts, holds))
         || parts(expr).into_iter().any(|part| any_stmt_within(part, holds))
 }

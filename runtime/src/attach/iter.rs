@@ -9,7 +9,7 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use super::{Attachment, Site};
 use crate::error::{Error, Unsupported};
 use crate::features::Need;
-use crate::sys::bpf::{self, IteratorInfo};
+use crate::sys::iter::{self, IteratorInfo};
 
 /// First kernel that goes over the tasks of one process.
 const OF_PROCESS_SINCE: KernelVersion = KernelVersion::new(6, 1);
@@ -54,11 +54,11 @@ pub(super) fn attach(
 ) -> Result<Attachment, Error> {
     let failed = |e| Error::privileged(format!("attach to iterator {object}"), Need::Tracing, e);
     let info = info(object, site)?;
-    let link = bpf::link_iterator(site.program, info).map_err(failed)?;
+    let link = iter::link_iterator(site.program, info).map_err(failed)?;
     let run = match pin {
         Some(pin) => Run::Pinning(Path::new(PINS).join(pin)),
         None => Run::Reading {
-            file: bpf::open_iterator(link.as_fd()).map_err(failed)?,
+            file: iter::open_iterator(link.as_fd()).map_err(failed)?,
             // The kernel does not go on with cgroups where a read has ended.
             round: if object == "cgroup" { BUFFER } else { ROUND },
         },
@@ -115,7 +115,7 @@ fn pin(link: &OwnedFd, path: &Path) -> Result<(), Error> {
     let bad = |reason: &str| Error::Pin { path: path.display().to_string(), reason: reason.into() };
     let name = CString::new(path.as_os_str().as_encoded_bytes());
     let name = name.map_err(|_| bad("the path contains a NUL"))?;
-    bpf::pin(link.as_fd(), &name).map_err(|e| match e.raw_os_error() {
+    iter::pin(link.as_fd(), &name).map_err(|e| match e.raw_os_error() {
         Some(libc::EEXIST) => bad("there is a file already; removing it ends what is pinned there"),
         Some(libc::ENOENT | libc::ENOTDIR) => bad("there is no such folder"),
         Some(libc::EPERM) if !in_bpffs(path) => {

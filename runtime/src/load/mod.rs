@@ -3,6 +3,7 @@
 //! aya-obj parses, links and relocates; aya creates the maps. `aya::EbpfLoader` is not used: it
 //! parses the BTF of the whole kernel before anything else, whether or not the object needs it.
 
+pub(crate) mod instruction;
 mod private_stack;
 mod target;
 pub mod verifier;
@@ -246,7 +247,7 @@ fn image(
         lines: function.line_info.line_info_bytes(),
         symbol: program.symbol.clone(),
     };
-    image.refuse_private_stack(program.kind, features::kernel_version());
+    image.refuse_private_stack(features::kernel_version());
     Ok(image)
 }
 

@@ -8,17 +8,13 @@
 
 use aya_obj::generated::bpf_insn;
 use rbtrace_probes_ebpf::helpers::TAIL_CALL;
-use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
 use super::Image;
+use super::instruction::{CALL, JEQ, MOV, instruction};
 
 /// First kernel with such stacks.
 const SINCE: KernelVersion = KernelVersion::new(6, 13);
-/// `r0 = IMM`, `if r0 == IMM goto OFF` and `call IMM` (Documentation/bpf/standardization).
-const MOV: u8 = 0xb7;
-const JEQ: u8 = 0x15;
-const CALL: u8 = 0x85;
 /// Bytes of a `struct bpf_func_info` and of a `struct bpf_line_info`, which begin with the index of an
 /// instruction.
 const FUNC_INFO: usize = 8;
@@ -26,12 +22,12 @@ const LINE_INFO: usize = 16;
 
 impl Image {
     /// Has no such stack made for a program whose runs can come in between of each other.
-    pub(super) fn refuse_private_stack(&mut self, kind: ProbeKind, kernel: KernelVersion) {
-        if kind.interleaves() && kernel >= SINCE {
+    pub(super) fn refuse_private_stack(&mut self, kernel: KernelVersion) {
+        if self.kind.interleaves() && kernel >= SINCE {
             self.prepend([
-                instruction(MOV, 0, 0),
-                instruction(JEQ, 1, 0),
-                instruction(CALL, 0, TAIL_CALL.id.cast_signed()),
+                instruction(MOV, 0, 0, 0),
+                instruction(JEQ, 0, 1, 0),
+                instruction(CALL, 0, 0, TAIL_CALL.id.cast_signed()),
             ]);
         }
     }
@@ -55,24 +51,22 @@ fn shift<const SIZE: usize>(records: &mut [u8], count: usize) {
     }
 }
 
-fn instruction(code: u8, off: i16, imm: i32) -> bpf_insn {
-    let _bitfield_1 = bpf_insn::new_bitfield_1(0, 0);
-    bpf_insn { code, _bitfield_align_1: [], _bitfield_1, off, imm }
-}
-
 #[cfg(test)]
 mod tests {
+    use rbtrace_probes_ebpf::kinds::ProbeKind;
+
+    use super::super::instruction::EXIT;
     use super::*;
 
-    fn image() -> Image {
+    fn image(kind: ProbeKind) -> Image {
         let words = |words: &[u32]| words.iter().flat_map(|w| w.to_ne_bytes()).collect();
         Image {
             name: c"test".into(),
             license: c"GPL".into(),
-            kind: ProbeKind::Uprobe,
+            kind,
             attach_type: 0,
             target: 0,
-            instructions: vec![instruction(MOV, 0, 0), instruction(0x95, 0, 0)],
+            instructions: vec![instruction(MOV, 0, 0, 0), instruction(EXIT, 0, 0, 0)],
             functions: words(&[0, 7, 5, 8]),
             lines: words(&[0, 1, 2, 3, 1, 1, 2, 4]),
             symbol: "test".into(),
@@ -81,10 +75,10 @@ mod tests {
 
     #[test]
     fn what_follows_moves() {
-        let mut changed = image();
-        changed.refuse_private_stack(ProbeKind::Uprobe, SINCE);
+        let mut changed = image(ProbeKind::Uprobe);
+        changed.refuse_private_stack(SINCE);
         let codes: Vec<u8> = changed.instructions.iter().map(|i| i.code).collect();
-        assert_eq!(codes, [MOV, JEQ, CALL, MOV, 0x95]);
+        assert_eq!(codes, [MOV, JEQ, CALL, MOV, EXIT]);
         let words = |bytes: &[u8]| -> Vec<u32> {
             bytes.as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word)).collect()
         };
@@ -97,8 +91,8 @@ mod tests {
         for (kind, kernel) in
             [(ProbeKind::Kprobe, SINCE), (ProbeKind::Uprobe, KernelVersion::new(6, 12))]
         {
-            let mut same = image();
-            same.refuse_private_stack(kind, kernel);
+            let mut same = image(kind);
+            same.refuse_private_stack(kernel);
             assert_eq!(same.instructions.len(), 2);
         }
     }

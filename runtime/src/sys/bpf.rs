@@ -21,20 +21,18 @@ pub(crate) const ATTACH_FENTRY: u32 = 24;
 pub(crate) const ATTACH_FEXIT: u32 = 25;
 /// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
 pub(crate) const ATTACH_ITER: u32 = 28;
-/// `BPF_CGROUP_ITER_DESCENDANTS_PRE` of `enum bpf_cgroup_iter_order`.
-const CGROUPS_FROM_THE_TOP: u32 = 2;
 /// `BPF_F_KPROBE_MULTI_RETURN` and `BPF_F_UPROBE_MULTI_RETURN`.
 const MULTI_RETURN: u32 = 1;
 
 /// An all-zero `union bpf_attr`: the kernel wants unused bytes to be 0.
-fn zeroed() -> bpf_attr {
+pub(super) fn zeroed() -> bpf_attr {
     // SAFETY: a union of plain integers, for which all zeros is a value.
     unsafe { std::mem::zeroed() }
 }
 
 /// # Safety
 /// The pointers in `attr` that `command` reads or writes through must be valid for it.
-unsafe fn call(command: bpf_cmd, attr: &mut bpf_attr) -> libc::c_long {
+pub(super) unsafe fn call(command: bpf_cmd, attr: &mut bpf_attr) -> libc::c_long {
     let size = std::mem::size_of::<bpf_attr>();
     // SAFETY: `attr` is valid for `size` bytes; the rest is the caller's promise.
     unsafe { libc::syscall(libc::SYS_bpf, command as u32, std::ptr::from_mut(attr), size) }
@@ -540,67 +538,4 @@ pub(crate) fn open_raw_tracepoint(
     attr.raw_tracepoint.name = name.map_or(0, |name| name.as_ptr() as u64);
     // SAFETY: the name ends in NUL.
     check_fd(unsafe { call(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr) })
-}
-
-/// What an iterator is to go over (`union bpf_iter_link_info`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum IteratorInfo {
-    /// Cgroups, parents first.
-    AllCgroups,
-    /// Threads of this process.
-    Process(u32),
-}
-
-impl IteratorInfo {
-    /// As the kernel takes it.
-    const fn words(self) -> [u32; 4] {
-        match self {
-            // Order, file of a cgroup, id of a cgroup in two words.
-            IteratorInfo::AllCgroups => [CGROUPS_FROM_THE_TOP, 0, 0, 0],
-            // Thread, process, file of a process.
-            IteratorInfo::Process(pid) => [0, pid, 0, 0],
-        }
-    }
-}
-
-/// Attaches an iterator program by a link.
-pub(crate) fn link_iterator(
-    program: BorrowedFd<'_>,
-    info: Option<IteratorInfo>,
-) -> io::Result<OwnedFd> {
-    let words = info.map(IteratorInfo::words);
-    let mut attr = zeroed();
-    // SAFETY: writing fields of a union of integers.
-    unsafe {
-        let u = &mut attr.link_create;
-        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
-        u.attach_type = ATTACH_ITER;
-        if let Some(words) = &words {
-            u.__bindgen_anon_3.__bindgen_anon_1.iter_info = words.as_ptr() as u64;
-            u.__bindgen_anon_3.__bindgen_anon_1.iter_info_len = size_of_val(words) as u32;
-        }
-    }
-    // SAFETY: `words` is valid for its length, which is beside it.
-    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
-}
-
-/// Opens the link of an iterator: what is read runs the program for one object after another.
-pub(crate) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let mut attr = zeroed();
-    attr.iter_create.link_fd = link.as_raw_fd() as u32;
-    // SAFETY: the command uses no pointer.
-    check_fd(unsafe { call(bpf_cmd::BPF_ITER_CREATE, &mut attr) })
-}
-
-/// Gives a link a name in a BPF file system, as long as which it stays.
-pub(crate) fn pin(link: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
-    let mut attr = zeroed();
-    // SAFETY: writing fields of a union of integers.
-    unsafe {
-        let u = &mut attr.__bindgen_anon_4;
-        u.bpf_fd = link.as_raw_fd() as u32;
-        u.pathname = path.as_ptr() as u64;
-    }
-    // SAFETY: the path ends in NUL.
-    check(unsafe { call(bpf_cmd::BPF_OBJ_PIN, &mut attr) }).map(drop)
 }

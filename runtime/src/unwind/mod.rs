@@ -156,16 +156,22 @@ fn unmapped() -> Place {
 }
 
 fn encode(bias: u64, first: u32, rows: u32, mapped: bool) -> Place {
-    let mut bytes = [0; place::SIZE as usize];
-    let mut put = |at: u32, part: &[u8]| {
-        bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
-    };
     let halvings = rows.checked_sub(1).map_or(0, |last| u32::BITS - last.leading_zeros());
-    put(place::BIAS, &bias.to_ne_bytes());
-    put(place::FIRST, &first.to_ne_bytes());
-    put(place::ROWS, &rows.to_ne_bytes());
-    put(place::HALVINGS, &halvings.to_ne_bytes());
-    put(place::MAPPED, &u32::from(mapped).to_ne_bytes());
+    laid_out([
+        (place::BIAS, &bias.to_ne_bytes()),
+        (place::FIRST, &first.to_ne_bytes()),
+        (place::ROWS, &rows.to_ne_bytes()),
+        (place::HALVINGS, &halvings.to_ne_bytes()),
+        (place::MAPPED, &u32::from(mapped).to_ne_bytes()),
+    ])
+}
+
+/// `SIZE` bytes with these parts at their offsets.
+fn laid_out<const SIZE: usize, const PARTS: usize>(parts: [(u32, &[u8]); PARTS]) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    for (at, part) in parts {
+        bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
+    }
     bytes
 }
 

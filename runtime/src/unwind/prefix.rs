@@ -2,6 +2,8 @@
 
 use rbtrace_probes_ebpf::unwind::key;
 
+use super::laid_out;
+
 /// Addresses whose first bits are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Prefix {
@@ -17,15 +19,12 @@ impl Prefix {
 
     /// The key of these addresses of a process.
     pub fn key(self, pid: u32) -> [u8; key::SIZE as usize] {
-        let mut bytes = [0; key::SIZE as usize];
         let bits = key::PROCESS_BITS + self.bits;
-        let mut put = |at: u32, part: &[u8]| {
-            bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
-        };
-        put(key::BITS, &bits.to_ne_bytes());
-        put(key::PROCESS, &pid.to_be_bytes());
-        put(key::ADDRESS, &self.address.to_be_bytes());
-        bytes
+        laid_out([
+            (key::BITS, &bits.to_ne_bytes()),
+            (key::PROCESS, &pid.to_be_bytes()),
+            (key::ADDRESS, &self.address.to_be_bytes()),
+        ])
     }
 }
 
