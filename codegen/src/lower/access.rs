@@ -133,6 +133,9 @@ impl FnBuilder<'_, '_, '_> {
 
     /// A part that is a scalar.
     pub(super) fn part_scalar(&mut self, e: &Expr) -> Result<Value, Error> {
+        if let Some(value) = self.member_in_register(e)? {
+            return Ok(value);
+        }
         let (storage, bits) = self.storage_of(e)?;
         let part = self.part(e)?;
         let value = match part.spot {
@@ -293,7 +296,7 @@ impl FnBuilder<'_, '_, '_> {
     pub(super) fn local_address(&mut self, id: rbtrace_lang::hir::LocalId) -> Result<Value, Error> {
         match self.local(id)? {
             Storage::Memory(place) => Ok(self.address(place)),
-            Storage::Register(_) => Err(self.bug("the address of a register")),
+            Storage::Register(_) | Storage::Members => Err(self.bug("the address of a register")),
         }
     }
 }

@@ -3,72 +3,108 @@
 
 use std::collections::BTreeSet;
 
-use rbtrace_lang::hir::visit::{blocks, each_local, locals_of, operands, parts};
+use rbtrace_lang::hir::visit::{blocks, locals_of, operands, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
 
 /// Ranges of constants up to this many rounds are loops of the program itself.
 const INLINE_ROUNDS: i64 = 64;
 
-/// What callbacks among statements see of the function around them.
+/// The functions that the statements of one become: itself, and the callbacks in it.
 #[derive(Default)]
 pub(super) struct Captures {
     /// There is a callback.
     pub any: bool,
+    /// The variables that the function itself mentions.
+    pub own: BTreeSet<LocalId>,
     /// The variables that callbacks mention.
-    pub variables: BTreeSet<LocalId>,
-    /// The variables of ranges whose start is not a constant.
-    pub starts: Vec<LocalId>,
+    pub in_callbacks: BTreeSet<LocalId>,
+    /// The variables that several functions mention.
+    pub shared: BTreeSet<LocalId>,
+    /// The variables of ranges that callbacks go over and whose bounds are not constants, with how many
+    /// such ranges each is in.
+    pub ranges: Vec<(LocalId, u32)>,
+    /// How many such ranges the statements at hand are in.
+    depth: u32,
 }
 
 impl Captures {
     /// Those of these statements.
     pub fn of(stmts: &[Stmt]) -> Self {
         let mut captures = Self::default();
-        captures.outside(stmts);
+        let mut own = BTreeSet::new();
+        captures.statements(stmts, &mut own);
+        captures.shared.extend(own.intersection(&captures.in_callbacks));
+        captures.own = own;
         captures
     }
 
-    /// Statements that the function itself runs.
-    fn outside(&mut self, stmts: &[Stmt]) {
+    /// Whether only one callback mentions a variable.
+    pub fn is_private(&self, local: LocalId) -> bool {
+        self.in_callbacks.contains(&local) && !self.shared.contains(&local)
+    }
+
+    /// Statements of one function, with the variables that it mentions.
+    fn statements(&mut self, stmts: &[Stmt], mentioned: &mut BTreeSet<LocalId>) {
         for stmt in stmts {
             match &stmt.kind {
-                StmtKind::ForMap { body, .. } => self.callback(body),
+                StmtKind::ForMap { local, body, .. } => self.callback(*local, body),
                 StmtKind::ForRange { local, start, end, body } if loops_in_kernel(start, end) => {
-                    if !matches!(start.kind, ExprKind::Int(_)) {
-                        self.starts.push(*local);
+                    let unknown = u32::from(constant_bounds(start, end).is_none());
+                    if unknown != 0 {
+                        self.ranges.push((*local, self.depth));
                     }
-                    self.variables.insert(*local);
-                    self.callback(body);
+                    self.depth += unknown;
+                    self.callback(*local, body);
+                    self.depth -= unknown;
                 }
-                _ => blocks(stmt).into_iter().for_each(|block| self.outside(block)),
+                StmtKind::ForRange { local, body, .. } => {
+                    mentioned.insert(*local);
+                    self.statements(body, mentioned);
+                }
+                kind => {
+                    if let StmtKind::Set { local, .. } = kind {
+                        mentioned.insert(*local);
+                    }
+                    blocks(stmt).into_iter().for_each(|block| self.statements(block, mentioned));
+                }
             }
-            operands(stmt).into_iter().for_each(|expr| self.expr(expr));
+            operands(stmt).into_iter().for_each(|expr| self.expr(expr, mentioned));
         }
     }
 
-    /// Statements that a callback runs.
-    fn callback(&mut self, body: &[Stmt]) {
+    /// The callback of a loop with this variable.
+    fn callback(&mut self, variable: LocalId, body: &[Stmt]) {
         self.any = true;
-        each_local(body, &mut |local| {
-            self.variables.insert(local);
-        });
-        self.outside(body);
+        let mut mentioned = BTreeSet::from([variable]);
+        self.statements(body, &mut mentioned);
+        self.shared.extend(mentioned.intersection(&self.in_callbacks));
+        self.in_callbacks.append(&mut mentioned);
     }
 
-    /// The blocks in an expression.
-    fn expr(&mut self, expr: &Expr) {
-        if let ExprKind::Block { stmts, .. } = &expr.kind {
-            self.outside(stmts);
+    fn expr(&mut self, expr: &Expr, mentioned: &mut BTreeSet<LocalId>) {
+        match &expr.kind {
+            ExprKind::Local(local)
+            | ExprKind::AddressOf(local)
+            | ExprKind::LocalStep { local, .. } => {
+                mentioned.insert(*local);
+            }
+            ExprKind::Block { stmts, .. } => self.statements(stmts, mentioned),
+            _ => {}
         }
-        parts(expr).into_iter().for_each(|part| self.expr(part));
+        parts(expr).into_iter().for_each(|part| self.expr(part, mentioned));
     }
 }
 
 /// Whether a range is left to the kernel: its rounds are not known, or many.
 pub(super) fn loops_in_kernel(start: &Expr, end: &Expr) -> bool {
+    constant_bounds(start, end).is_none_or(|[a, b]| b.saturating_sub(a) > INLINE_ROUNDS)
+}
+
+/// The bounds of a range that are constants, if both are.
+pub(super) fn constant_bounds(start: &Expr, end: &Expr) -> Option<[i64; 2]> {
     match (&start.kind, &end.kind) {
-        (ExprKind::Int(a), ExprKind::Int(b)) => b.saturating_sub(*a) > INLINE_ROUNDS,
-        _ => true,
+        (ExprKind::Int(a), ExprKind::Int(b)) => Some([*a, *b]),
+        _ => None,
     }
 }
 

@@ -29,6 +29,7 @@ impl FnBuilder<'_, '_, '_> {
             ExprKind::Local(id) => match self.local(*id)? {
                 Storage::Register(variable) => Ok(self.b.use_var(variable)),
                 Storage::Memory(place) => self.load_typed(place, &e.ty),
+                Storage::Members => Err(self.bug("a tuple where a scalar is expected")),
             },
             ExprKind::MapGet { map, key } => self.map_get_scalar(*map, key.as_deref(), e),
             ExprKind::AggregateGet { map, key } => self.aggregate_get(*map, key.as_deref()),
@@ -256,12 +257,14 @@ impl FnBuilder<'_, '_, '_> {
         let old = match storage {
             Storage::Register(variable) => self.b.use_var(variable),
             Storage::Memory(place) => self.load(place, int),
+            Storage::Members => return Err(self.bug("a step of a tuple")),
         };
         let sum = self.b.ins().iadd_imm_s(old, delta);
         let new = self.fit(sum, int);
         match storage {
             Storage::Register(variable) => self.b.def_var(variable, new),
             Storage::Memory(place) => self.store(place, u32::from(int.size), new),
+            Storage::Members => {}
         }
         Ok(if prefix { new } else { old })
     }

@@ -16,9 +16,10 @@ use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
 use rbtrace_probes_ebpf::plan::Target;
 
-use super::captures::steering;
+use super::captures::{Captures, steering};
 use super::loops::Shared;
 use super::mem::{Memory, Place, StackUse};
+use super::members::Reads;
 use super::scratch;
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;
@@ -35,6 +36,8 @@ pub(super) enum Storage {
     Register(Variable),
     /// In memory.
     Memory(Place),
+    /// Taken apart: each member that is read is in a register.
+    Members,
 }
 
 /// Targets of `continue` and `break`.
@@ -74,6 +77,9 @@ pub(super) struct FnBuilder<'f, 'u, 'p> {
     /// The function is a callback: it answers whether to go on, not the program's result.
     pub(super) is_callback: bool,
     steering: OnceCell<BTreeSet<LocalId>>,
+    pub(super) reads: OnceCell<Reads>,
+    /// The registers of variables that are taken apart.
+    pub(super) members: HashMap<(LocalId, u32), Variable>,
     /// Place of the script that instructions belong to.
     pub(super) place: Span,
     helpers: HashMap<(u32, u32), FuncRef>,
@@ -133,6 +139,8 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             forgets: false,
             is_callback: false,
             steering: OnceCell::new(),
+            reads: OnceCell::new(),
+            members: HashMap::new(),
             place: block.span,
             helpers: HashMap::new(),
             symbols: HashMap::new(),
@@ -151,9 +159,12 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     fn program_body(&mut self) -> Result<(), Error> {
         let block = self.block;
         self.at(block.span);
-        self.share_locals()?;
-        for index in 0..block.locals.len() as u32 {
-            self.local(LocalId(index))?;
+        let captures = Captures::of(&block.body);
+        let own = |local: &LocalId| !captures.is_private(*local);
+        let own: Vec<LocalId> = (0..block.locals.len() as u32).map(LocalId).filter(own).collect();
+        self.share_locals(captures)?;
+        for local in own {
+            self.local(local)?;
         }
         self.load_objects();
         self.mark_object();
@@ -436,7 +447,10 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         let Some(local) = self.block.locals.get(id.index()) else {
             return Err(self.bug("a variable that its block does not declare"));
         };
-        let storage = if !local.ty.is_scalar() || local.addressed {
+        let storage = if self.is_taken_apart(id, &local.ty) {
+            self.make_members(id);
+            Storage::Members
+        } else if !local.ty.is_scalar() || local.addressed {
             Storage::Memory(self.lasting(&local.ty)?)
         } else if self.unit.stack == StackUse::Least && self.may_be_forgotten(id, &local.ty) {
             let size = self.unit.layout(&local.ty).size();

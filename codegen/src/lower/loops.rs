@@ -1,16 +1,13 @@
-//! Loops that the kernel runs: over a map by `bpf_for_each_map_elem`, over a range by
-//! `bpf_loop`. The body is a callback, a function of its own; variables that it shares with the
+//! Loops that the kernel runs. The body is a callback, a function of its own; variables that it shares with the
 //! rest of the block live on the block's stack, to which the callback gets a pointer.
 
-use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
 use cranelift_frontend::FunctionBuilderContext;
-use rbtrace_lang::hir::{Expr, ExprKind, Int, LocalId, MapId, Stmt, Type};
+use rbtrace_lang::hir::{Int, LocalId, MapId, Stmt, Type};
 use rbtrace_probes_ebpf::helpers;
 
-use super::captures::{Captures, loops_in_kernel};
-use super::func::{FnBuilder, Loop, Storage, signature};
+use super::captures::Captures;
+use super::func::{FnBuilder, Storage, signature};
 use super::mem::{Place, SLACK};
 use crate::clif::{Function, Role};
 use crate::error::Error;
@@ -27,6 +24,8 @@ const SCRATCH: u32 = 24;
 const VARIABLES: u32 = 32;
 /// Most bytes of shared memory on the stack; what is beyond lives in scratch memory.
 const SHARED_STACK: u32 = 160;
+/// Bytes for the bounds of a range.
+const BOUNDS: u32 = 16;
 /// Largest shared variable on the stack, in bytes.
 const SHARED_VARIABLE: u32 = 64;
 
@@ -38,8 +37,9 @@ pub(super) struct Shared {
     end: u32,
     /// Where the variables are.
     variables: Vec<(LocalId, Where)>,
-    /// Offsets of what the ranges of these variables start with, unless that is a constant.
-    starts: Vec<(LocalId, u32)>,
+    /// Offsets of the start and the end, 8 bytes each, of the ranges of these variables, unless both are
+    /// constants.
+    bounds: Vec<(LocalId, u32)>,
 }
 
 /// Where a shared variable is.
@@ -52,16 +52,19 @@ enum Where {
 }
 
 impl<'p> FnBuilder<'_, '_, 'p> {
-    /// Moves the variables that callbacks mention to shared memory.
-    pub(super) fn share_locals(&mut self) -> Result<(), Error> {
+    /// Moves the variables that the block shares with its callbacks to shared memory, and those
+    /// that pointers may outlive a callback to.
+    pub(super) fn share_locals(&mut self, captures: Captures) -> Result<(), Error> {
         let block = self.block;
-        let captures = Captures::of(&block.body);
         if !captures.any {
             return Ok(());
         }
+        let addressed = |id: &LocalId| block.locals.get(id.index()).is_some_and(|l| l.addressed);
+        let mut mentioned = captures.in_callbacks;
+        mentioned.retain(|id| captures.shared.contains(id) || addressed(id));
         // The verifier follows the contents of the stack alone: what ends a loop comes first.
         let steering = self.steering();
-        let mut mentioned: Vec<LocalId> = captures.variables.into_iter().collect();
+        let mut mentioned: Vec<LocalId> = mentioned.into_iter().collect();
         mentioned.sort_by_key(|id| !steering.contains(id));
         let mut variables = Vec::new();
         let mut end = VARIABLES;
@@ -76,11 +79,10 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 end += size;
             }
         }
-        let mut starts = Vec::new();
-        for local in captures.starts {
-            starts.push((local, end));
-            end += 8;
-        }
+        // One after the other, ranges have their bounds in the same place.
+        let at = |depth: u32| end + BOUNDS * depth;
+        let bounds: Vec<_> = captures.ranges.iter().map(|(id, depth)| (*id, at(*depth))).collect();
+        let end = bounds.iter().map(|(_, at)| at + BOUNDS).max().unwrap_or(end);
         let place = self.shared_memory(end);
         self.zero(place, end)?;
         let ctx = self.ctx;
@@ -88,7 +90,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         if let Some(scratch) = self.memory.scratch() {
             self.store(place.plus(SCRATCH), 8, scratch);
         }
-        self.use_shared(Shared { place, end, variables, starts });
+        self.use_shared(Shared { place, end, variables, bounds });
         Ok(())
     }
 
@@ -111,7 +113,10 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         map: MapId,
         body: &[Stmt],
     ) -> Result<(), Error> {
-        let callback = self.callback(4, body, |f, params| f.bind_entry(local, map, params))?;
+        let callback = self.callback(4, body, |f, params| {
+            f.bind_entry(local, map, params)?;
+            f.stmts(body)
+        })?;
         self.forget_shared()?;
         let map_ref = self.map_ref(map.0);
         let function = self.function_address(callback, 4);
@@ -127,147 +132,35 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let &[_, key, value, _] = params else {
             return Err(self.bug("a callback with other parameters"));
         };
-        let Some(ty) = self.block.locals.get(local.index()).map(|l| l.ty.clone()) else {
-            return Err(self.bug("a loop variable that its block does not declare"));
-        };
-        let place = match self.local(local)? {
-            Storage::Memory(place) => place,
-            Storage::Register(_) => return Err(self.bug("an entry in a register")),
-        };
-        let (key_offset, _) = self.member(&ty, 0)?;
-        let (value_offset, _) = self.member(&ty, 1)?;
-        let key_size = self.unit.layout(&declared.key).size();
-        self.copy(place.plus(key_offset), Place::pointer(key), key_size)?;
+        if self.is_read(local, 0) {
+            self.bind_member(local, 0, &declared.key, Place::pointer(key))?;
+        }
+        if !self.is_read(local, 1) {
+            return Ok(());
+        }
         if let Type::Aggregate(_) = declared.value {
             let total = self.aggregate_at(map, key)?;
-            self.store(place.plus(value_offset), 8, total);
-            return Ok(());
+            return self.bind_number(local, 1, total);
         }
-        let value_size = self.unit.layout(&declared.value).size();
-        self.copy(place.plus(value_offset), Place::pointer(value), value_size)
+        self.bind_member(local, 1, &declared.value, Place::pointer(value))
     }
 
-    /// `for ($i : start..end) { ... }`
-    pub(super) fn for_range(
-        &mut self,
-        local: LocalId,
-        start: &Expr,
-        end: &Expr,
-        body: &[Stmt],
-    ) -> Result<(), Error> {
-        if !loops_in_kernel(start, end) {
-            return self.for_short_range(local, start, end, body);
-        }
-        let int = self.int_of(&start.ty)?;
-        let first = self.scalar(start)?;
-        let last = self.scalar(end)?;
-        let kept = self.shared_start(local)?;
-        if let Some(kept) = kept {
-            self.store(kept, 8, first);
-        }
-        let callback = self.callback(2, body, |f, params| {
-            let &[index, _] = params else {
-                return Err(f.bug("a callback with other parameters"));
-            };
-            let first = match (f.shared_start(local)?, &start.kind) {
-                (Some(kept), _) => f.load(kept, Int::I64),
-                (None, ExprKind::Int(first)) => f.iconst(*first),
-                (None, _) => return Err(f.bug("a range whose start is not kept")),
-            };
-            // Below the range's end, so that it needs no wrapping.
-            let now = f.b.ins().iadd(first, index);
-            f.begin_round(local, int, now, body)
-        })?;
-        let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
-        let any = self.b.ins().icmp(less, first, last);
-        self.when(any, |f| {
-            f.forget_shared()?;
-            let rounds = f.b.ins().isub(last, first);
-            let function = f.function_address(callback, 2);
-            let context = f.shared_address()?;
-            let flags = f.iconst(0);
-            f.helper(helpers::LOOP, &[rounds, function, context, flags]);
-            f.return_if_asked()
-        })
-    }
-
-    /// Gives the loop's variable its value. Assignments to it do not change the number of rounds.
-    fn begin_round(
-        &mut self,
-        local: LocalId,
-        int: Int,
-        now: Value,
-        body: &[Stmt],
-    ) -> Result<(), Error> {
-        let addressed = self.block.locals.get(local.index()).is_some_and(|local| local.addressed);
-        if addressed || Captures::of(body).variables.contains(&local) {
-            let place = self.shared_variable(local)?;
-            self.store(place, u32::from(int.size), now);
-            return Ok(());
-        }
-        let copy = self.b.declare_var(I64);
-        self.b.def_var(copy, now);
-        self.settle(local, Storage::Register(copy));
-        Ok(())
-    }
-
-    /// Where the start of a range is that callbacks are to know.
-    fn shared_start(&mut self, local: LocalId) -> Result<Option<Place>, Error> {
+    /// Where the start and the end of a range are that callbacks are to know, unless both are constants.
+    pub(super) fn kept_bounds(&mut self, local: LocalId) -> Result<Option<[Place; 2]>, Error> {
         let Some(shared) = &self.shared else {
             return Err(self.bug("a callback of a block that shares nothing"));
         };
-        let kept = shared.starts.iter().find(|(id, _)| *id == local);
-        Ok(kept.map(|(_, offset)| shared.place.plus(*offset)))
+        let kept = shared.bounds.iter().find(|(id, _)| *id == local);
+        Ok(kept.map(|(_, offset)| [*offset, offset + 8].map(|at| shared.place.plus(at))))
     }
 
-    /// A range of few rounds, as a loop of the program itself.
-    fn for_short_range(
-        &mut self,
-        local: LocalId,
-        start: &Expr,
-        end: &Expr,
-        body: &[Stmt],
-    ) -> Result<(), Error> {
-        let ty = &start.ty;
-        let int = self.int_of(ty)?;
-        let counter = self.b.declare_var(I64);
-        let first = self.scalar(start)?;
-        let last = self.scalar(end)?;
-        self.b.def_var(counter, first);
-        let head = self.b.create_block();
-        let inside = self.b.create_block();
-        let next = self.b.create_block();
-        let exit = self.b.create_block();
-        self.b.ins().jump(head, &[]);
-        self.b.switch_to_block(head);
-        let now = self.b.use_var(counter);
-        let less = if int.signed { IntCC::SignedLessThan } else { IntCC::UnsignedLessThan };
-        let more = self.b.ins().icmp(less, now, last);
-        self.b.ins().brif(more, inside, &[], exit, &[]);
-        self.enter(inside);
-        match self.local(local)? {
-            Storage::Register(variable) => self.b.def_var(variable, now),
-            Storage::Memory(place) => self.store(place, u32::from(int.size), now),
-        }
-        self.loops.push(Loop { next, exit });
-        self.stmts(body)?;
-        self.loops.pop();
-        self.join(next);
-        let stepped = self.b.ins().iadd_imm_s(now, 1);
-        self.b.def_var(counter, stepped);
-        self.b.ins().jump(head, &[]);
-        self.b.seal_block(head);
-        self.enter(exit);
-        Ok(())
-    }
-
-    /// Lowers a loop's body to a function of `params` parameters, the last of which is the
-    /// shared memory. `begin` gets its parameters before the body runs.
-    fn callback(
+    /// Makes a function of `params` parameters, the last of which is the shared memory, that runs
+    /// `body` or parts of it: `run` gets its parameters.
+    pub(super) fn callback(
         &mut self,
         params: usize,
         body: &[Stmt],
-        begin: impl FnOnce(&mut FnBuilder<'_, '_, 'p>, &[Value]) -> Result<(), Error>,
+        run: impl FnOnce(&mut FnBuilder<'_, '_, 'p>, &[Value]) -> Result<(), Error>,
     ) -> Result<u32, Error> {
         let Some(shared) = self.shared.clone() else {
             return Err(self.bug("a callback of a block that shares nothing"));
@@ -295,8 +188,11 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         }
         inner.use_shared(Shared { place: Place::pointer(memory), ..shared });
         inner.load_objects();
-        begin(&mut inner, &values)?;
-        inner.stmts(body)?;
+        let mentioned = Captures::of(body).own;
+        for local in mentioned {
+            inner.local(local)?;
+        }
+        run(&mut inner, &values)?;
         let go_on = inner.iconst(0);
         inner.return_from_function(go_on);
         self.memory.absorb(&inner.memory);
@@ -305,15 +201,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         Ok(self.unit.add_function(Function { name, role: Role::Subprogram, ir }))
     }
 
-    /// Where a loop's variable is.
-    fn shared_variable(&mut self, local: LocalId) -> Result<Place, Error> {
-        match self.local(local)? {
-            Storage::Memory(place) => Ok(place),
-            Storage::Register(_) => Err(self.bug("a shared variable in a register")),
-        }
-    }
-
-    fn shared_address(&mut self) -> Result<Value, Error> {
+    pub(super) fn shared_address(&mut self) -> Result<Value, Error> {
         match &self.shared {
             Some(shared) => {
                 let place = shared.place;
@@ -326,7 +214,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     /// Makes the verifier forget what it knows of shared variables on the stack. It walks a
     /// callback again as long as that changes a number it knows, so that one which is counted up
     /// from a constant and compared afterwards would be followed through every value.
-    fn forget_shared(&mut self) -> Result<(), Error> {
+    pub(super) fn forget_shared(&mut self) -> Result<(), Error> {
         let Some(Shared { place, end, .. }) = self.shared else { return Ok(()) };
         if end <= VARIABLES {
             return Ok(());
@@ -356,7 +244,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     }
 
     /// After a loop: ends the program if its body asked for that.
-    fn return_if_asked(&mut self) -> Result<(), Error> {
+    pub(super) fn return_if_asked(&mut self) -> Result<(), Error> {
         let Some(shared) = &self.shared else { return Ok(()) };
         let place = shared.place;
         let asked = self.load(place.plus(RETURNED), Int::U64);

@@ -3,7 +3,8 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value};
-use rbtrace_lang::hir::{self, BinaryOp, Expr, Int, MapId, Type};
+use rbtrace_lang::hir::visit::any_stmt_within;
+use rbtrace_lang::hir::{self, BinaryOp, Expr, ExprKind, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::record::Loss;
 
@@ -35,13 +36,20 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 self.store(place, 4, zero);
                 place
             }
-            Some(key) => {
-                let place = self.temp(ty)?;
-                self.put(key, place, Tail::Zero)?;
-                place
-            }
+            Some(key) => self.handed_over(key, ty)?,
         };
         Ok(self.address(place))
+    }
+
+    /// Where a value is that the kernel gets as a key or a value of this type: where its variable
+    /// is, or in a temporary.
+    fn handed_over(&mut self, value: &Expr, ty: &Type) -> Result<Place, Error> {
+        if matches!(value.kind, ExprKind::Local(_)) && !ty.is_scalar() && value.ty == *ty {
+            return self.memory_of(value);
+        }
+        let place = self.temp(ty)?;
+        self.put(value, place, Tail::Zero)?;
+        Ok(place)
     }
 
     /// Pointer to an entry's value on this CPU, or 0.
@@ -149,8 +157,15 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             let key = self.key(map, key)?;
             return self.set_cell(map, key, value);
         }
-        let place = self.temp(&declared.value)?;
-        self.put(value, place, Tail::Zero)?;
+        let place = match key {
+            // A key with statements may change the variable that the value is.
+            Some(key) if any_stmt_within(key, &mut |_| true) => {
+                let place = self.temp(&declared.value)?;
+                self.put(value, place, Tail::Zero)?;
+                place
+            }
+            _ => self.handed_over(value, &declared.value)?,
+        };
         let key = self.key(map, key)?;
         let value = self.address(place);
         self.update(map, key, value, ANY)

@@ -35,6 +35,7 @@ impl FnBuilder<'_, '_, '_> {
             ExprKind::Local(id) => match self.local(*id)? {
                 Storage::Memory(place) => Ok(place),
                 Storage::Register(_) => Err(self.bug("a scalar where memory is expected")),
+                Storage::Members => Err(self.bug("a tuple in parts where it is wanted whole")),
             },
             ExprKind::Block { stmts, value } => {
                 self.stmts(stmts)?;

@@ -7,6 +7,7 @@ use rbtrace_lang::hir::{Expr, ExprKind, Int, Type};
 
 use super::func::FnBuilder;
 use super::mem::{Place, chunks};
+use super::members::are_scalars;
 use crate::error::Error;
 
 /// Comparisons of up to this many bytes are written out.
@@ -18,6 +19,16 @@ impl FnBuilder<'_, '_, '_> {
         match (&left.kind, &right.kind) {
             (_, ExprKind::Str(text)) => self.same_as_text(left, text),
             (ExprKind::Str(text), _) => self.same_as_text(right, text),
+            _ if are_scalars(left) && are_scalars(right) => {
+                let (l, r) = (self.scalars(left)?, self.scalars(right)?);
+                let mut all = self.iconst(1);
+                for (x, y) in l.into_iter().zip(r) {
+                    let is = self.b.ins().icmp(IntCC::Equal, x, y);
+                    let one = self.b.ins().uextend(I64, is);
+                    all = self.b.ins().band(all, one);
+                }
+                Ok(all)
+            }
             _ => {
                 let l = self.memory_of(left)?;
                 let r = self.memory_of(right)?;

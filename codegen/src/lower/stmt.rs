@@ -1,5 +1,7 @@
 //! Statements.
 
+use std::collections::BTreeSet;
+
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::types::I64;
 use cranelift_frontend::Variable;
@@ -46,7 +48,10 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             }
             StmtKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise),
             StmtKind::While { cond, body } => {
-                let kept = self.keep_in_registers(stmt, body)?;
+                let mut steering = steering(std::slice::from_ref(stmt));
+                let captured = Captures::of(body).in_callbacks;
+                steering.retain(|local| !captured.contains(local));
+                let kept = self.keep_in_registers(steering)?;
                 self.while_loop(cond, body)?;
                 self.put_back(kept)
             }
@@ -88,7 +93,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     }
 
     /// Evaluates for what it does besides having a value.
-    fn discard(&mut self, e: &Expr) -> Result<(), Error> {
+    pub(super) fn discard(&mut self, e: &Expr) -> Result<(), Error> {
         if e.ty.is_scalar() {
             self.scalar(e)?;
         } else if let ExprKind::Block { stmts, value } = &e.kind {
@@ -107,6 +112,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 self.b.def_var(variable, value);
                 Ok(())
             }
+            Storage::Members => self.set_members(local, value),
             Storage::Memory(place) if value.ty.is_scalar() => {
                 let scalar = self.scalar(value)?;
                 self.store_typed(place, &value.ty, scalar)
@@ -156,16 +162,18 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         Ok(())
     }
 
-    /// Moves to registers what a `while` loop may end by: before Linux 6.8 the verifier does not see that
-    /// a number changes which a callback keeps in the memory that it shares, and takes the loop for
-    /// an endless one.
-    fn keep_in_registers(&mut self, stmt: &Stmt, body: &[Stmt]) -> Result<Vec<Kept<'p>>, Error> {
+    /// Moves scalars to registers until they are put back: what a `while` loop may end by, since before
+    /// Linux 6.8 the verifier does not see that a number changes which a callback keeps in the memory
+    /// that it shares, and takes the loop for an endless one; and what a loop works on.
+    pub(super) fn keep_in_registers(
+        &mut self,
+        variables: BTreeSet<LocalId>,
+    ) -> Result<Vec<Kept<'p>>, Error> {
         let block = self.block;
-        let shared = Captures::of(body).variables;
         let mut kept = Vec::new();
-        for id in steering(std::slice::from_ref(stmt)) {
+        for id in variables {
             let Some(local) = block.locals.get(id.index()) else { continue };
-            if !local.ty.is_scalar() || local.addressed || shared.contains(&id) {
+            if !local.ty.is_scalar() || local.addressed {
                 continue;
             }
             if let Storage::Memory(place) = self.local(id)? {
@@ -179,7 +187,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         Ok(kept)
     }
 
-    fn put_back(&mut self, kept: Vec<Kept<'p>>) -> Result<(), Error> {
+    pub(super) fn put_back(&mut self, kept: Vec<Kept<'p>>) -> Result<(), Error> {
         for Kept { id, ty, variable, place } in kept {
             let value = self.b.use_var(variable);
             self.store_typed(place, ty, value)?;
@@ -190,7 +198,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
 }
 
 /// A variable in memory that is in a register for a while.
-struct Kept<'p> {
+pub(super) struct Kept<'p> {
     id: LocalId,
     ty: &'p Type,
     variable: Variable,

@@ -51,7 +51,8 @@ pub fn any_stmt(stmts: &[Stmt], holds: &mut dyn FnMut(&Stmt) -> bool) -> bool {
     })
 }
 
-fn any_stmt_within(expr: &Expr, holds: &mut dyn FnMut(&Stmt) -> bool) -> bool {
+/// The same of the statements in an expression.
+pub fn any_stmt_within(expr: &Expr, holds: &mut dyn FnMut(&Stmt) -> bool) -> bool {
     matches!(&expr.kind, ExprKind::Block { stmts, .. } if any_stmt(stmts, holds))
         || parts(expr).into_iter().any(|part| any_stmt_within(part, holds))
 }

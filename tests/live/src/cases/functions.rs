@@ -15,6 +15,9 @@ pub const TESTS: &[Test] = &[
     Test::new("functions/clocks", &[Root], clocks),
     Test::new("functions/loops_that_count", &[Root], loops_that_count),
     Test::new("functions/loops_in_loops", &[Root], loops_in_loops),
+    Test::new("functions/ranges_of_arithmetic", &[Root], ranges_of_arithmetic),
+    Test::new("functions/tuples_taken_apart", &[Root], tuples_taken_apart),
+    Test::new("functions/variables_handed_over", &[Root], variables_handed_over),
     Test::new("functions/memory", &[Root], memory),
     Test::new("functions/known_when_compiled", &[Root, Btf], known_when_compiled),
     Test::new("functions/namespace_of_processes", &[Root], namespace_of_processes),
@@ -113,6 +116,57 @@ fn loops_in_loops(ctx: &Ctx) -> Result<()> {
          print(($n, $b)); }} clear(@t);"
     );
     prints(ctx, &body, &["(5, 6)"])
+}
+
+/// Loops of which one call of a callback does many rounds, of every length around one and two calls.
+fn ranges_of_arithmetic(ctx: &Ctx) -> Result<()> {
+    let lengths = [0, 1, 2, 15, 16, 17, 31, 32, 33, 65, 66, 97, 100, 1000, 1024];
+    let mut blocks = String::new();
+    let mut expected = Vec::new();
+    for (length, first) in lengths.iter().flat_map(|length| [(length, 0), (length, -7)]) {
+        let last = first + length;
+        let sum = (first..last).fold(5i64, |n, i| n.wrapping_mul(3).wrapping_add(i));
+        let loops = [format!("{first}..{last}"), format!("{first}..$one * {last}")].map(|bounds| {
+            expected.push(format!("({sum}, {length})"));
+            format!(
+                "$n = (int64)5; $rounds = 0; \
+                 for $i : {bounds} {{ $j = $i; $n = $n * 3 + $j; $i += 9; $rounds++; }} \
+                 print(($n, $rounds)); "
+            )
+        });
+        blocks += &format!("BEGIN {{ $one = (int64)(nsecs > 0); {} }} ", loops.concat());
+    }
+    let out = ctx.script(&format!("{blocks} BEGIN {{ exit(); }}")).finish()?.success()?;
+    out.lines_are(&expected.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let nested = r#"$n = (int64)0; $most = cpu + 70;
+        for $i : 0..100 { for $j : 0..$most { $n += $j; } $n -= $most * ($most - 1) / 2; $n++; }
+        print($n);"#;
+    prints(ctx, nested, &["100"])
+}
+
+fn tuples_taken_apart(ctx: &Ctx) -> Result<()> {
+    let body = r#"$t = (1, (int8)-1, "unread"); $t = ($t.0 + 1, (int8)-2, comm);
+        $u = ((int64)3, (uint8)4); $u = ($u.1, (uint8)$u.0);
+        $r = (a=5, b=(int16)-6); $e = (2, 3) == (2, 3); $never = ((uint16)0, 0);
+        if (nsecs == 0) { $never = ((uint16)7, 8); }
+        $i = 0; $w = (0, (int64)1);
+        while ($i < 5) { $w = ($i, $w.1 * 2); $i++; }
+        @x[1, 2] = 3; @x[4, 5] = 6; $sum = (int64)0; $keys = (int64)0;
+        for $kv : @x { let $double = $kv.1 * 2; $sum += $double; $keys += $kv.0.0; }
+        print(($t.0, $t.1, $u.0, $u.1, $r.a, $r.b, $e, $u == ((int64)4, (uint8)3)));
+        print(($never.0, $never.1, $w.0, $w.1, $sum, $keys)); clear(@x);"#;
+    prints(ctx, body, &["(2, -2, 4, 3, 5, -6, true, true)", "(0, 0, 4, 32, 18, 5)"])
+}
+
+/// Variables that the kernel gets as keys and values from where they are.
+fn variables_handed_over(ctx: &Ctx) -> Result<()> {
+    let body = r#"$s = "before"; @a[$s] = 1; @b[1] = $s; @c = $s;
+        @b[{ $s = "during"; 2 }] = $s; $s = "after";
+        $t = ("key", (int8)1); @d[$t] = $t; $t = ("yek", (int8)2); @d[$t] = $t;
+        print((@a["before"], @a["after"], @b[1], @b[2], @c, @d["key", 1].1, @d["yek", 2].0));
+        for $i : 0..100 { if ($i == 99) { @e[$s] = $s; } }
+        print(@e["after"]); clear(@a); clear(@b); clear(@c); clear(@d); clear(@e);"#;
+    prints(ctx, body, &[r#"(1, 0, before, before, before, 1, yek)"#, "after"])
 }
 
 fn memory(ctx: &Ctx) -> Result<()> {
