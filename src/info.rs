@@ -76,6 +76,7 @@ fn needed_feature(kind: ProbeKind) -> Option<&'static str> {
         "uprobe" | "uretprobe" | "usdt" => Some("uprobe"),
         "fentry" | "fexit" => Some("fentry"),
         "iter" => Some("iter"),
+        "lsm" => Some("BPF LSM"),
         "tracepoint" => Some("tracepoint"),
         "xdp" => Some("XDP link"),
         _ => None,

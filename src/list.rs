@@ -84,6 +84,7 @@ impl Scope {
                     | ProbeKind::Kprobe
                     | ProbeKind::Fentry
                     | ProbeKind::Iter
+                    | ProbeKind::Lsm
                     | ProbeKind::RawTracepoint
                     | ProbeKind::Tracepoint
                     | ProbeKind::Xdp
@@ -110,7 +111,7 @@ fn of_kind(
         ProbeKind::Fentry | ProbeKind::Fexit => {
             trampolines(name, rest, every, machine, fields, out)?;
         }
-        ProbeKind::Iter => iterators(rest, every, machine, fields, out)?,
+        ProbeKind::Iter | ProbeKind::Lsm => bound(kind, rest, every, machine, fields, out)?,
         ProbeKind::RawTracepoint => raw_tracepoints(rest, every, machine, fields, out)?,
         ProbeKind::Uprobe | ProbeKind::Uretprobe => {
             user_functions(name, rest, every, machine, fields, out)?;
@@ -242,21 +243,29 @@ fn trampolines(
     Ok(())
 }
 
-fn iterators(
+/// Iterators and hooks of security modules.
+fn bound(
+    kind: ProbeKind,
     rest: &str,
     every: bool,
     machine: &Machine,
     fields: bool,
     out: &mut dyn Write,
 ) -> Result<()> {
+    let name = kind.spec().name;
     // A pin is of no matter.
     let pattern = rest.split(':').next().unwrap_or_default();
-    let found = machine.iterators(pattern);
-    let why = "iter probes cannot be listed: the kernel has no types in /sys/kernel/btf";
-    for object in readable(found, every, why)? {
-        writeln!(out, "iter:{object}")?;
-        if fields {
-            types::objects(&object, machine, out)?;
+    let found = match kind {
+        ProbeKind::Iter => machine.iterators(pattern),
+        _ => machine.lsm_hooks(pattern),
+    };
+    let why = format!("{name} probes cannot be listed: the kernel has no types in /sys/kernel/btf");
+    for one in readable(found, every, &why)? {
+        writeln!(out, "{name}:{one}")?;
+        match kind {
+            _ if !fields => {}
+            ProbeKind::Iter => types::objects(&one, machine, out)?,
+            _ => types::hook_arguments(&one, machine, out)?,
         }
     }
     Ok(())

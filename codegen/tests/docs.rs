@@ -133,6 +133,7 @@ const fn attach_point(kind: ProbeKind) -> &'static str {
         ProbeKind::Fentry => "fentry:tcp_sendmsg",
         ProbeKind::Fexit => "fexit:tcp_sendmsg",
         ProbeKind::Iter => "iter:task",
+        ProbeKind::Lsm => "lsm:file_open",
         ProbeKind::Uprobe => "uprobe:/bin/bash:main",
         ProbeKind::Uretprobe => "uretprobe:/bin/bash:main",
         ProbeKind::Usdt => "usdt:/bin/bash:shell:line",

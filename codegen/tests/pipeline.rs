@@ -70,3 +70,19 @@ fn hello_sends_a_record_of_its_header_alone() {
     let text = listing(&program(ProbeKind::Begin, plan::Target::Begin, Vec::new(), vec![hello]));
     assert!(text.contains("r2 = 8"), "{text}");
 }
+
+#[test]
+fn a_computed_verdict_is_kept_within_what_the_hook_takes() {
+    let pid = ExprKind::Builtin(Builtin::Pid);
+    let pid = Expr { kind: pid, ty: Type::U32, span: Span::default() };
+    let cast = ExprKind::Cast(Box::new(pid));
+    let verdict = Expr { kind: cast, ty: Type::I64, span: Span::default() };
+    let ret = Stmt { kind: StmtKind::Return(Some(verdict)), span: Span::default() };
+    for (hook, bounds) in
+        [("file_open", ["-4095", "r0 = -1"]), ("inode_xattr_skipcap", ["> 1", "r0 = 1"])]
+    {
+        let target = plan::Target::Lsm { hook: hook.into() };
+        let text = listing(&program(ProbeKind::Lsm, target, Vec::new(), vec![ret.clone()]));
+        assert!(bounds.iter().all(|bound| text.contains(bound)), "{hook}: {text}");
+    }
+}

@@ -183,6 +183,11 @@ pub enum Target {
         /// in /sys/fs/bpf. Absent: it runs once.
         pin: Option<String>,
     },
+    /// On a decision of the kernel's security modules.
+    Lsm {
+        /// The hook, as in `bpf_lsm_HOOK`.
+        hook: String,
+    },
     /// On an instruction of a program or library.
     Uprobe(UserFunction),
     /// On the return from a user function.

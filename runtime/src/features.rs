@@ -2,18 +2,19 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
 use aya_obj::generated::bpf_insn;
 use rbtrace_probes_ebpf::btf::{Btf, Kind};
-use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType, iter};
+use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType, iter, lsm};
 use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
 
 use crate::load::instruction::{CALL, EXIT, MOV, instruction};
 use crate::load::{self, verifier};
-use crate::sys::bpf::{ATTACH_FENTRY, ProgramSpec, load_program};
+use crate::mounts;
+use crate::sys::bpf::{ATTACH_FENTRY, ATTACH_LSM, ProgramSpec, load_program};
 
 /// Where the kernel keeps the BTF of its own types.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -156,7 +157,11 @@ pub fn may_call(name: &str, number: u32, program: ProgramType, target: u32) -> b
         name: c"may_call",
         instructions: &call_alone(number),
         license: c"GPL",
-        attach_type: if program == ProgramType::Tracing { ATTACH_FENTRY } else { 0 },
+        attach_type: match program {
+            ProgramType::Tracing => ATTACH_FENTRY,
+            ProgramType::Lsm => ATTACH_LSM,
+            _ => 0,
+        },
         target,
         btf: None,
     };
@@ -186,6 +191,13 @@ fn takes(kind: ProbeKind, types: Option<&Btf<'_>>, function: &str) -> bool {
     found.is_some_and(|target| load_nothing(kind, target.id()).is_ok())
 }
 
+/// Whether the kernel takes programs on a hook of its security modules, whose function has this
+/// number among its types. True also where that cannot be found out.
+pub fn takes_hook(number: u32) -> bool {
+    let error = load_nothing(ProbeKind::Lsm, number).err();
+    error.is_none_or(|error| error.raw_os_error() != Some(libc::EINVAL))
+}
+
 /// Loads a program of a kind that does nothing, tied to the function with this number.
 fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
     let spec = ProgramSpec {
@@ -198,6 +210,17 @@ fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
         btf: None,
     };
     load_program(&spec, &mut [])
+}
+
+/// The active security modules; `None` where the kernel does not tell.
+pub(crate) fn security_modules() -> Option<Vec<String>> {
+    const LIST: &str = "/sys/kernel/security/lsm";
+    let unmounted = || {
+        let securityfs = mounts::detached("securityfs").ok()?;
+        fs::read_to_string(format!("/proc/self/fd/{}/lsm", securityfs.as_raw_fd())).ok()
+    };
+    let list = fs::read_to_string(LIST).ok().or_else(unmounted)?;
+    Some(list.trim().split(',').map(str::to_owned).collect())
 }
 
 /// Number of the PMU that serves a kind of probe (`kprobe`, `uprobe`), if the kernel has it.
@@ -292,6 +315,13 @@ pub fn info() -> Info {
     add("fentry", (takes(ProbeKind::Fentry, types, "vfs_read"), "since Linux 5.5".into()));
     let iterators = takes(ProbeKind::Iter, types, &iter::function("task"));
     add("iter", (iterators, "since Linux 5.8".into()));
+    add("BPF LSM", {
+        let active = security_modules();
+        let is_active = active.as_ref().is_none_or(|all| all.iter().any(|name| name == "bpf"));
+        let names = active.map_or("unknown".into(), |all| all.join(","));
+        let takes = is_active && takes(ProbeKind::Lsm, types, &lsm::function("file_open"));
+        (takes, format!("active security modules: {names}"))
+    });
     add("XDP link", since(5, 9));
     Info {
         release: kernel_release(),

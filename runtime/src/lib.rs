@@ -14,6 +14,7 @@ pub mod load;
 mod losses;
 mod machine;
 mod maps;
+mod mounts;
 mod packets;
 mod print;
 pub mod request;

@@ -1,19 +1,17 @@
 //! The tracing filesystem: formats, ids and names of tracepoints.
 //!
-//! Where it is not mounted it is opened by fsopen(2), which leaves nothing behind: the mount has
-//! no place in the file tree and ends with its file descriptor.
+//! Where it is not mounted it is opened in a way that leaves nothing behind (`mounts`).
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsmount, fsopen, mount,
-};
+use rustix::mount::{MountFlags, mount};
 
 use crate::error::{Error, Unsupported, nearest};
 use crate::features::{Need, missing_capability};
+use crate::mounts;
 
 /// Where distributions mount it.
 const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -37,7 +35,7 @@ impl Tracefs {
                 return Ok(Self { root: point.into(), _mount: None });
             }
         }
-        match detached_mount() {
+        match mounts::detached("tracefs") {
             Ok(fd) => {
                 let root = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
                 Ok(Self { root, _mount: Some(fd) })
@@ -121,12 +119,6 @@ impl Tracefs {
 /// Whether a name stays in its folder.
 fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '.'])
-}
-
-fn detached_mount() -> rustix::io::Result<OwnedFd> {
-    let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(&context)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
 fn explain(error: rustix::io::Errno) -> Error {

@@ -24,7 +24,7 @@ use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
     Catalog, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
 };
-use rbtrace_probes_ebpf::kinds::ProgramType;
+use rbtrace_probes_ebpf::kinds::{ProgramType, lsm};
 use rbtrace_runtime::Error;
 use rbtrace_runtime::features;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
@@ -239,6 +239,10 @@ impl Catalog for Machine {
         Some(bound::iterators(self.kernel_types.own()?, pattern))
     }
 
+    fn lsm_hooks(&self, pattern: &str) -> Option<Vec<String>> {
+        Some(bound::lsm_hooks(self.kernel_types.own()?, pattern))
+    }
+
     fn running_binaries(&self) -> Vec<String> {
         match (&self.program, self.pid) {
             (Some(_), _) => self.program().into_iter().collect(),
@@ -291,6 +295,7 @@ impl Catalog for Machine {
         let number = |name: &str| self.kernel_types.function_number(name);
         let target = match program {
             ProgramType::Tracing => number(TRACEABLE).unwrap_or(0),
+            ProgramType::Lsm => number(&lsm::function("file_open")).unwrap_or(0),
             _ => 0,
         };
         number(name).is_some_and(|id| features::may_call(name, id, program, target))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use rbtrace_probes_ebpf::btf::Kind;
-use rbtrace_probes_ebpf::kinds::iter;
+use rbtrace_probes_ebpf::kinds::{iter, lsm};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::catalog::{Machine, glob};
@@ -70,6 +70,7 @@ pub fn arguments(target: &Target, machine: &Machine, out: &mut dyn Write) -> io:
             kernel_arguments(module, &at.function, machine, out)
         }
         Target::Iter { object, .. } => objects(object, machine, out),
+        Target::Lsm { hook } => hook_arguments(hook, machine, out),
         _ => Ok(()),
     }
 }
@@ -92,6 +93,12 @@ pub fn objects(object: &str, machine: &Machine, out: &mut dyn Write) -> io::Resu
     // The first tells of the iterator itself.
     let mut declarations = declarations.into_iter().flatten().skip(1);
     declarations.try_for_each(|declaration| writeln!(out, "    {declaration}"))
+}
+
+/// Writes the arguments of a hook of security modules, if the kernel's types tell.
+pub fn hook_arguments(hook: &str, machine: &Machine, out: &mut dyn Write) -> io::Result<()> {
+    let declarations = machine.kernel_types().parameters(&lsm::function(hook)).unwrap_or_default();
+    declarations.iter().try_for_each(|declaration| writeln!(out, "    {declaration}"))
 }
 
 /// Writes the arguments of a raw tracepoint, if the kernel's types tell.

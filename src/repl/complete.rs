@@ -126,6 +126,7 @@ fn targets<M: Catalog>(kind: ProbeKind, parts: &[&str], machine: &M) -> Vec<Stri
             machine.kernel_functions(None, &pattern).unwrap_or_default()
         }
         (ProbeKind::Iter, [_]) => machine.iterators(&pattern).unwrap_or_default(),
+        (ProbeKind::Lsm, [_]) => machine.lsm_hooks(&pattern).unwrap_or_default(),
         (ProbeKind::Tracepoint, [_]) => {
             let found = machine.tracepoints(&pattern, "*").unwrap_or_default();
             let mut categories: Vec<String> =
@@ -233,6 +234,9 @@ mod tests {
         fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
             Some(starting_with(["task", "task_vma", "udp"], pattern.trim_end_matches('*')))
         }
+        fn lsm_hooks(&self, pattern: &str) -> Option<Vec<String>> {
+            Some(starting_with(["file_open", "task_kill"], pattern.trim_end_matches('*')))
+        }
         fn binaries(&self, _: &str) -> Vec<String> {
             vec!["/bin/x".into()]
         }
@@ -279,6 +283,7 @@ mod tests {
         assert_eq!(of("uprobe:x:"), ["uprobe:x:main"]);
         assert_eq!(of("xdp:l"), ["xdp:lo"]);
         assert_eq!(of("iter:t"), ["iter:task", "iter:task_vma"]);
+        assert_eq!(of("lsm:f"), ["lsm:file_open"]);
         assert_eq!(of("interval:m"), ["interval:ms:"]);
     }
 

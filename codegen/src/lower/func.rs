@@ -221,10 +221,13 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
 
     /// Returns what the script gives, where that means something; code after it is unreachable.
     pub(super) fn return_value(&mut self, value: Value) {
-        match self.block.kind.returns_nothing() {
+        if self.block.kind.returns_nothing() {
             // The verifier does not see that what comes out of a loop is no more than that.
-            true => self.return_default(),
-            false => self.return_as_is(value),
+            return self.return_default();
+        }
+        match self.results() {
+            Some(results) if !self.is_callback => self.return_within(value, &results),
+            _ => self.return_as_is(value),
         }
     }
 

@@ -23,6 +23,7 @@ mod ops;
 mod own_maps;
 mod packet;
 mod ranges;
+mod result;
 mod same;
 mod scratch;
 mod search;

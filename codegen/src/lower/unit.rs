@@ -463,9 +463,14 @@ fn section(block: &ProbeBlock, probes: &[plan::Probe]) -> String {
             }
         }
         (_, Some(Target::Fentry(f) | Target::Fexit(f))) => format!("{prefix}/{}", f.function),
-        (_, Some(Target::Iter { object: name, .. } | Target::RawTracepoint { name, .. })) => {
-            format!("{prefix}/{name}")
-        }
+        (
+            _,
+            Some(
+                Target::Iter { object: name, .. }
+                | Target::Lsm { hook: name }
+                | Target::RawTracepoint { name, .. },
+            ),
+        ) => format!("{prefix}/{name}"),
         (_, Some(Target::Usdt(p))) => format!("{prefix}/{}:{}:{}", p.binary, p.provider, p.name),
         (_, Some(Target::Tracepoint { category, name })) => format!("{prefix}/{category}/{name}"),
         (_, Some(Target::Uprobe(f) | Target::Uretprobe(f))) => match &f.symbol {

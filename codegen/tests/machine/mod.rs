@@ -49,6 +49,10 @@ impl Catalog for Machine {
         Some(matching(&["task", "task_file", "task_vma"], pattern))
     }
 
+    fn lsm_hooks(&self, pattern: &str) -> Option<Vec<String>> {
+        Some(matching(&["file_lock", "file_open", "inode_xattr_skipcap"], pattern))
+    }
+
     fn usdt_probes(&self, _: &str) -> Option<Vec<UsdtProbe>> {
         let arguments = ["-4@%edi 8@-16(%rbp) 1@%ah", "-4@$-5 8@8(%rax,%rbx,4) 2@%si"];
         Some(vec![UsdtProbe {
@@ -172,6 +176,9 @@ impl TypeSource for Machine {
             "bpf_iter_task_file" => {
                 vec![meta(), task(), ("fd", CType::Int { size: 4, signed: false }), file()]
             }
+            "bpf_lsm_file_open" => vec![file()],
+            "bpf_lsm_file_lock" => vec![file(), ("cmd", CType::Int { size: 4, signed: false })],
+            "bpf_lsm_inode_xattr_skipcap" => vec![("name", pointer(CType::Char))],
             _ => return None,
         };
         Some(Signature {

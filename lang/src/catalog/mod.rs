@@ -66,6 +66,12 @@ pub trait Catalog {
         None
     }
 
+    /// Hooks of the kernel's security modules that it takes programs on: the `file_open` of
+    /// `bpf_lsm_file_open`. `None`: the list cannot be read here.
+    fn lsm_hooks(&self, _pattern: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// Paths of the programs and libraries that are in use: by the process that [`Catalog::pid`]
     /// names, or by any.
     fn running_binaries(&self) -> Vec<String> {

@@ -284,9 +284,11 @@ impl Checker<'_> {
                 Diagnostic::error("no-format", span, format!("the fields of {name} are not known"))
                     .note("they are read from its format file in tracefs"),
             )),
-            ProbeKind::Uprobe | ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::RawTracepoint => {
-                self.function_args(span)
-            }
+            ProbeKind::Uprobe
+            | ProbeKind::Fentry
+            | ProbeKind::Fexit
+            | ProbeKind::Lsm
+            | ProbeKind::RawTracepoint => self.function_args(span),
             _ => {
                 let kind = self.at.spec().name;
                 let error = Diagnostic::error(

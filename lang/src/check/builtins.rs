@@ -184,6 +184,7 @@ pub(super) fn function_of(target: &Target) -> Option<&str> {
     match target {
         Target::Kprobe(f) | Target::Kretprobe(f) => Some(&f.function),
         Target::Fentry(f) | Target::Fexit(f) => Some(&f.function),
+        Target::Lsm { hook } => Some(hook),
         Target::Uprobe(f) | Target::Uretprobe(f) => f.symbol.as_deref(),
         _ => None,
     }

@@ -185,7 +185,7 @@ pub(super) fn split(
         checker.program.probes.push(point.clone());
         let format = if wants_args { format_of(&point.target, checker) } else { None };
         // What a block may do on these depends on it.
-        let wants_signature = wants_args || *kind == ProbeKind::Iter;
+        let wants_signature = wants_args || matches!(kind, ProbeKind::Iter | ProbeKind::Lsm);
         let signature = wants_signature.then(|| args::signature_of(&point.target, checker));
         let signature = signature.flatten();
         // Without a cookie a program cannot tell which of its probes it runs for.

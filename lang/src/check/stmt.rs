@@ -57,6 +57,7 @@ impl Checker<'_> {
                 | ProbeKind::RawTracepoint
                 | ProbeKind::Fentry
                 | ProbeKind::Fexit
+                | ProbeKind::Lsm
         );
         let (Some(pid), true) = (pid, restricts) else { return predicate };
         let here = Value::new(ExprKind::Builtin(Builtin::Pid), Type::U32, span);

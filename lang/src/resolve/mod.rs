@@ -8,6 +8,7 @@ mod counter;
 mod fentry;
 mod iter;
 mod kprobe;
+mod lsm;
 mod own;
 mod point;
 mod rawtracepoint;
@@ -286,6 +287,7 @@ impl Resolver<'_> {
             ProbeKind::RawTracepoint => rawtracepoint::expand(point, self.cx),
             ProbeKind::Fentry | ProbeKind::Fexit => fentry::expand(kind, point, self.cx),
             ProbeKind::Iter => iter::expand(point, self.cx),
+            ProbeKind::Lsm => lsm::expand(point, self.cx),
             ProbeKind::Usdt => usdt::expand(point, self.cx),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => uprobe::expand(kind, point, self.cx),
             ProbeKind::Xdp => xdp::expand(point, self.cx),

@@ -95,6 +95,10 @@ impl Catalog for Machine {
     fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
         (!self.blind).then(|| select(pattern, &["task", "task_file", "task_vma"]))
     }
+    fn lsm_hooks(&self, pattern: &str) -> Option<Vec<String>> {
+        let hooks = ["file_open", "inode_free_security", "inode_xattr_skipcap", "task_kill"];
+        (!self.blind).then(|| select(pattern, &hooks))
+    }
     fn usdt_probes(&self, binary: &str) -> Option<Vec<UsdtProbe>> {
         let probe = |name: &str, arguments: &[&str]| UsdtProbe {
             provider: "shell".into(),
@@ -176,6 +180,9 @@ impl TypeSource for Machine {
                 let fd = ("fd".to_owned(), CType::Int { size: 4, signed: false });
                 (vec![pointer("meta"), pointer("task"), fd, pointer("file")], int)
             }
+            "bpf_lsm_file_open" => (vec![pointer("file")], int),
+            "bpf_lsm_inode_free_security" => (vec![pointer("inode")], CType::Void),
+            "bpf_lsm_inode_xattr_skipcap" => (vec![pointer("name")], int),
             _ => return None,
         };
         Some(Signature { params, result })

@@ -8,6 +8,7 @@ mod counter;
 mod fentry;
 pub mod iter;
 mod kprobe;
+pub mod lsm;
 mod own;
 mod rawtracepoint;
 mod timer;
@@ -16,6 +17,8 @@ mod uprobe;
 mod usdt;
 mod watchpoint;
 mod xdp;
+
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +64,8 @@ pub enum ProbeKind {
     Fexit,
     /// `iter`: objects of the kernel, one after another.
     Iter,
+    /// `lsm`: a decision of the kernel's security modules.
+    Lsm,
     /// `uprobe`: entry of a user function, or an instruction in it.
     Uprobe,
     /// `uretprobe`: return of a user function.
@@ -86,6 +91,8 @@ pub enum ProgramType {
     RawTracepoint = 17,
     /// `BPF_PROG_TYPE_TRACING`
     Tracing = 26,
+    /// `BPF_PROG_TYPE_LSM`
+    Lsm = 29,
 }
 
 /// What the context pointer of a program points to.
@@ -128,6 +135,15 @@ pub struct Verdict {
     pub value: i64,
 }
 
+/// What the kernel takes from a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Results {
+    /// All that it takes.
+    pub range: RangeInclusive<i64>,
+    /// What any other value is taken for.
+    pub otherwise: i64,
+}
+
 /// What programs of one kind look like.
 #[derive(Debug)]
 pub struct KindSpec {
@@ -166,7 +182,7 @@ pub struct KindSpec {
 
 impl ProbeKind {
     /// Every kind, in the order of listings.
-    pub const ALL: [ProbeKind; 21] = [
+    pub const ALL: [ProbeKind; 22] = [
         ProbeKind::Begin,
         ProbeKind::End,
         ProbeKind::Signal,
@@ -182,6 +198,7 @@ impl ProbeKind {
         ProbeKind::Fentry,
         ProbeKind::Fexit,
         ProbeKind::Iter,
+        ProbeKind::Lsm,
         ProbeKind::RawTracepoint,
         ProbeKind::Tracepoint,
         ProbeKind::Uprobe,
@@ -210,6 +227,7 @@ impl ProbeKind {
             ProbeKind::Fentry => &fentry::FENTRY,
             ProbeKind::Fexit => &fentry::FEXIT,
             ProbeKind::Iter => &iter::ITER,
+            ProbeKind::Lsm => &lsm::LSM,
             ProbeKind::Usdt => &usdt::USDT,
             ProbeKind::Uprobe => &uprobe::UPROBE,
             ProbeKind::Uretprobe => &uprobe::URETPROBE,
@@ -231,7 +249,7 @@ impl ProbeKind {
 
     /// Whether a program is tied to its one target when it is loaded.
     pub const fn binds_at_load(self) -> bool {
-        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
+        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter | ProbeKind::Lsm)
     }
 
     /// Whether a run of a program may come in between of another run of it on the same CPU: the kernel

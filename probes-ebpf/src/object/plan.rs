@@ -180,6 +180,7 @@ fn check_target(target: &Target) -> Checked {
             component(object)?;
             pin.iter().try_for_each(|p| text(p))
         }
+        Target::Lsm { hook } => component(hook),
         Target::RawTracepoint { module, name } => {
             module.iter().try_for_each(|m| component(m))?;
             component(name)

@@ -8,14 +8,18 @@ use crate::features::Need;
 use crate::sys::bpf;
 
 pub(super) fn attach(site: &Site<'_>, function: &KernelFunction) -> Result<Attachment, Error> {
-    let name = &function.function;
+    attach_to_target(site, &function.function)
+}
+
+/// Attaches a program to the function that it was loaded for, which is called `place` in messages.
+pub(super) fn attach_to_target(site: &Site<'_>, place: &str) -> Result<Attachment, Error> {
     let link =
         bpf::open_raw_tracepoint(site.program, None).map_err(|e| match e.raw_os_error() {
             Some(libc::EBUSY | libc::E2BIG) => Error::BadLocation {
-                place: name.clone(),
+                place: place.into(),
                 reason: "as many programs as the kernel allows are attached to it already".into(),
             },
-            _ => Error::privileged(format!("attach to {name}"), Need::Tracing, e),
+            _ => Error::privileged(format!("attach to {place}"), Need::Tracing, e),
         })?;
     Ok(Attachment::by_link(link))
 }

@@ -7,6 +7,7 @@ mod counter;
 mod fentry;
 pub(crate) mod iter;
 pub(crate) mod kprobe;
+mod lsm;
 mod netlink;
 mod rawtracepoint;
 pub(crate) mod run;
@@ -145,6 +146,7 @@ pub(crate) fn attach(site: &Site<'_>, target: &Target) -> Result<Attachment, Err
         Target::RawTracepoint { name, .. } => rawtracepoint::attach(site, name),
         Target::Fentry(function) | Target::Fexit(function) => fentry::attach(site, function),
         Target::Iter { object, pin } => iter::attach(site, object, pin.as_deref()),
+        Target::Lsm { hook } => lsm::attach(site, hook),
         Target::Usdt(probe) => usdt::attach(site, probe),
         Target::Uprobe(function) => uprobe::attach(site, function, false),
         Target::Uretprobe(function) => uprobe::attach(site, function, true),

@@ -242,6 +242,7 @@ fn function(probe: &Probe, demangle: bool) -> String {
         {
             f.function.clone()
         }
+        Target::Lsm { hook } => hook.clone(),
         Target::Uprobe(f) | Target::Uretprobe(f) => match &f.symbol {
             Some(symbol) => {
                 cpp::signature(symbol).filter(|_| demangle).unwrap_or_else(|| symbol.clone())

@@ -25,8 +25,8 @@ use crate::error::{Error, Unsupported};
 use crate::features::{self, Need, missing_capability};
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
-    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_KPROBE_MULTI, ATTACH_UPROBE_MULTI, ATTACH_XDP,
-    ProgramBtf, ProgramSpec, load_btf, load_program,
+    ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_KPROBE_MULTI, ATTACH_LSM, ATTACH_UPROBE_MULTI,
+    ATTACH_XDP, ProgramBtf, ProgramSpec, load_btf, load_program,
 };
 
 /// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.
@@ -257,6 +257,7 @@ pub(crate) fn attach_type(kind: ProbeKind) -> u32 {
         ProbeKind::Fentry => ATTACH_FENTRY,
         ProbeKind::Fexit => ATTACH_FEXIT,
         ProbeKind::Iter => ATTACH_ITER,
+        ProbeKind::Lsm => ATTACH_LSM,
         _ if kind.spec().program == ProgramType::Xdp => ATTACH_XDP,
         _ => 0,
     }
@@ -370,6 +371,9 @@ impl Loaded {
             });
         }
         let log = verifier::log_of(&self.spec(image, image.attach_type));
+        if let Some(unsupported) = target::not_there(image.kind, &log) {
+            return Err(unsupported.into());
+        }
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))
     }
 }

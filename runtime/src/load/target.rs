@@ -1,7 +1,7 @@
 //! What programs are tied to when they are loaded: functions of the kernel, by BTF.
 
 use aya_obj::btf::{Btf, BtfKind};
-use rbtrace_probes_ebpf::kinds::{ProbeKind, iter};
+use rbtrace_probes_ebpf::kinds::{ProbeKind, iter, lsm};
 use rbtrace_probes_ebpf::plan::{KernelFunction, Plan, Program, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
@@ -25,6 +25,7 @@ impl Targets {
             Some(Target::Iter { object, .. }) => {
                 self.function(program.kind, &iter::function(object))
             }
+            Some(Target::Lsm { hook }) => self.function(program.kind, &lsm::function(hook)),
             // All of its probes may have been filtered away.
             _ => Err(Error::Malformed(format!("{} has no function", program.symbol))),
         }
@@ -61,6 +62,9 @@ fn no_btf(kind: ProbeKind) -> Unsupported {
         ProbeKind::Iter => {
             ("BTF of its own types, which iterators need", KernelVersion::new(5, 8), None)
         }
+        ProbeKind::Lsm => {
+            ("BTF of its own types, which security modules need", KernelVersion::new(5, 7), None)
+        }
         _ => (
             "BTF of its own types, which fentry and fexit need",
             KernelVersion::new(5, 5),
@@ -78,7 +82,33 @@ pub(super) fn refused(kind: ProbeKind) -> Option<Unsupported> {
             ("fentry and fexit", "kprobe, kretprobe and tracepoints serve for much")
         }
         ProbeKind::Iter => ("iterators", "it lets nobody load programs for them"),
+        ProbeKind::Lsm => ("eBPF in its security modules", "it lets nobody load programs for them"),
         _ => return None,
     };
     Some(Unsupported { feature, since: None, config: None, hint: Some(hint.into()) })
+}
+
+/// What the verifier's log says of the target of a program, where that is the reason.
+pub(super) fn not_there(kind: ProbeKind, log: &str) -> Option<Unsupported> {
+    // `bpf_lsm_verify_prog` in kernel/bpf/bpf_lsm.c
+    let disabled = kind == ProbeKind::Lsm && log.contains("points to disabled hook");
+    disabled.then(|| Unsupported {
+        feature: "place for eBPF programs on this hook",
+        since: None,
+        config: None,
+        hint: Some("`rbtrace -l 'lsm:*'` lists those that have one".into()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_that_take_no_programs_are_told_from_mistakes() {
+        let log = "attach_btf_id 1234 points to disabled hook bpf_lsm_getprocattr\n";
+        assert!(not_there(ProbeKind::Lsm, log).is_some());
+        assert_eq!(not_there(ProbeKind::Lsm, "0: (95) exit\n"), None);
+        assert_eq!(not_there(ProbeKind::Fentry, log), None);
+    }
 }

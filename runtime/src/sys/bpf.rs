@@ -19,6 +19,8 @@ pub(crate) const ATTACH_UPROBE_MULTI: u32 = 48;
 /// `BPF_TRACE_FENTRY` and `BPF_TRACE_FEXIT` of `enum bpf_attach_type`.
 pub(crate) const ATTACH_FENTRY: u32 = 24;
 pub(crate) const ATTACH_FEXIT: u32 = 25;
+/// `BPF_LSM_MAC` of `enum bpf_attach_type`.
+pub(crate) const ATTACH_LSM: u32 = 27;
 /// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
 pub(crate) const ATTACH_ITER: u32 = 28;
 /// `BPF_F_KPROBE_MULTI_RETURN` and `BPF_F_UPROBE_MULTI_RETURN`.

@@ -32,6 +32,8 @@ pub enum Feature {
     Fentry,
     /// Iterators over tasks, since 5.8.
     Iter,
+    /// eBPF among the active security modules.
+    Lsm,
     /// veth pairs in a network namespace, and XDP on them.
     Xdp,
     /// A program linked dynamically to the C library, with that library.
@@ -46,7 +48,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 15] = [
+    pub const ALL: [Feature; 16] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -57,6 +59,7 @@ impl Feature {
         Feature::Uprobe,
         Feature::Fentry,
         Feature::Iter,
+        Feature::Lsm,
         Feature::Xdp,
         Feature::LibcShared,
         Feature::Tools,
@@ -77,6 +80,7 @@ impl Feature {
             Feature::Uprobe => "uprobe",
             Feature::Fentry => "fentry",
             Feature::Iter => "iter",
+            Feature::Lsm => "lsm",
             Feature::Xdp => "xdp",
             Feature::LibcShared => "libc-shared",
             Feature::Tools => "tools",
@@ -106,6 +110,7 @@ impl Feature {
             Feature::Uprobe => uprobe(),
             Feature::Fentry => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "vfs_open"),
             Feature::Iter => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_task"),
+            Feature::Lsm => lsm(),
             Feature::Xdp => xdp(),
             Feature::LibcShared => libc_shared(&options.programs),
             Feature::Tools => tools(&options.tools),
@@ -158,7 +163,9 @@ pub const DISK: &str = "loop0";
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_PROG_TYPE_LSM: u32 = 29;
 const BPF_TRACE_FENTRY: u32 = 24;
+const BPF_LSM_MAC: u32 = 27;
 const BPF_TRACE_ITER: u32 = 28;
 const BPF_XDP: u32 = 37;
 const BPF_TRACE_KPROBE_MULTI: u32 = 42;
@@ -213,6 +220,12 @@ fn bound(program_type: u32, attach_type: u32, function: &str) -> Result<()> {
     let id = id.with_context(|| format!("{function} in the kernel's BTF"))?;
     sys::bpf_load_return(program_type, attach_type, id, 0)?;
     Ok(())
+}
+
+fn lsm() -> Result<()> {
+    let active = std::fs::read_to_string("/sys/kernel/security/lsm")?;
+    ensure!(active.trim().split(',').any(|name| name == "bpf"), "active are {active}");
+    bound(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "bpf_lsm_file_open")
 }
 
 fn xdp() -> Result<()> {

@@ -60,6 +60,7 @@ pub fn mount_file_systems() {
         (c"tracefs", "/sys/kernel/tracing", "events"),
         (c"debugfs", "/sys/kernel/debug", "tracing"),
         (c"bpf", "/sys/fs/bpf", ""),
+        (c"securityfs", "/sys/kernel/security", "lsm"),
     ] {
         if witness.is_empty() || !std::path::Path::new(target).join(witness).exists() {
             let _ = sys::mount(kind, target);

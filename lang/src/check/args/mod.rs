@@ -7,7 +7,7 @@ mod abi;
 
 use std::rc::Rc;
 
-use rbtrace_probes_ebpf::kinds::{Context, ProbeKind, iter};
+use rbtrace_probes_ebpf::kinds::{Context, ProbeKind, iter, lsm};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::ast;
@@ -39,6 +39,7 @@ pub(super) fn signature_of(target: &Target, checker: &Checker<'_>) -> Option<Rc<
             types.kernel_function(f.module.as_deref(), &f.function)
         }
         Target::Iter { object, .. } => types.kernel_function(Some(KERNEL), &iter::function(object)),
+        Target::Lsm { hook } => types.kernel_function(Some(KERNEL), &lsm::function(hook)),
         Target::RawTracepoint { name, .. } => types.raw_tracepoint(name),
         _ => None,
     };

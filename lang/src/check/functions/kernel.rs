@@ -2,6 +2,7 @@
 //! arguments of a function that a program is on to what they point to, and no further.
 
 use rbtrace_probes_ebpf::helpers;
+use rbtrace_probes_ebpf::kinds::ProbeKind;
 
 use crate::ast;
 use crate::diag::Diagnostic;
@@ -28,6 +29,30 @@ const WITH_PATHS: &[&str] = &[
     "vfs_fallocate",
     "vfs_getattr",
     "vfs_truncate",
+];
+
+/// Hooks of security modules in which it does, on some kernels only (`sleepable_lsm_hooks` in
+/// kernel/bpf/bpf_lsm.c): those with a file or a path.
+const HOOKS_WITH_PATHS: &[&str] = &[
+    "file_ioctl",
+    "file_lock",
+    "file_open",
+    "file_post_open",
+    "file_receive",
+    "inode_getattr",
+    "kernel_read_file",
+    "mmap_file",
+    "path_chmod",
+    "path_chown",
+    "path_link",
+    "path_mkdir",
+    "path_notify",
+    "path_rename",
+    "path_rmdir",
+    "path_symlink",
+    "path_truncate",
+    "path_unlink",
+    "sb_mount",
 ];
 
 /// Most bytes of a packet: what the flags of the helper have room for (`BPF_F_CTXLEN_MASK`).
@@ -65,9 +90,13 @@ fn length(checker: &mut Checker<'_>, arg: &ast::Expr) -> Typed<u32> {
 
 /// The kernel may refuse the program, and says why in terms of its own.
 fn warn_of_functions(checker: &mut Checker<'_>, call: &CallSite<'_>) {
+    let allowed = match checker.at.kind {
+        ProbeKind::Lsm => HOOKS_WITH_PATHS,
+        _ => WITH_PATHS,
+    };
     // Iterators are on no function, and can ask for every path.
     let on = checker.at.probes.iter().filter_map(|(_, probe)| function_of(&probe.target));
-    let refused = on.map(str::to_owned).find(|name| !WITH_PATHS.contains(&name.as_str()));
+    let refused = on.map(str::to_owned).find(|name| !allowed.contains(&name.as_str()));
     if let Some(function) = refused {
         checker.warn(
             Diagnostic::warning(
@@ -75,7 +104,7 @@ fn warn_of_functions(checker: &mut Checker<'_>, call: &CallSite<'_>) {
                 call.span,
                 format!("the kernel is not known to allow path() in probes of {function}"),
             )
-            .note(format!("it allows it in {}", WITH_PATHS.join(", "))),
+            .note(format!("it allows it in {}", allowed.join(", "))),
         );
     }
 }
@@ -125,7 +154,9 @@ fn knows_types(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed<()> {
             call.span,
             format!("{function}() does not work in `{here}` probes"),
         )
-        .note("the kernel must know the types of the arguments: fentry, fexit and iter probes"),
+        .note(
+            "the kernel must know the types of the arguments: fentry, fexit, iter and lsm probes",
+        ),
     ))
 }
 

@@ -27,10 +27,11 @@ program that may run for ever.
         name: "path-refused",
         text: "\
 The kernel answers path() only to programs on a few functions, and refuses all others when they are
-loaded.
+loaded. Of the hooks of security modules it does so in those that may sleep.
 
     fentry:vfs_read { print(path(args.file.f_path)); }         # refused
-    fentry:filp_close { print(path(args.filp.f_path)); }       # right",
+    fentry:filp_close { print(path(args.filp.f_path)); }       # right
+    lsm:file_open { print(path(args.file.f_path)); }           # right",
     },
     Code {
         name: "unknown-to-kernel",
@@ -156,7 +157,11 @@ pointer and a number; texts and tuples can be compared by `==` and `!=` only.",
     Code {
         name: "bad-return",
         text: "\
-A probe can only return a number, for kinds of probe to which it means something: `return XDP_DROP;`.",
+A probe can only return a number, for kinds of probe to which it means something: `return XDP_DROP;`. On a
+hook of the kernel's security modules that is 0 or a negative error number, and a few hooks decide nothing.
+
+    lsm:file_open { return EPERM; }              # wrong
+    lsm:file_open { return -EPERM; }             # right, with --unsafe",
     },
     Code {
         name: "builtin-not-here",
@@ -477,7 +482,9 @@ limited to 100. `for ($i : 0..n)` has neither limit.",
     Code {
         name: "unsafe-needed",
         text: "\
-This can harm the machine or what runs on it, so it must be allowed with --unsafe on the command line.",
+This can harm the machine or what runs on it, so it must be allowed with --unsafe on the command line. On a
+hook of security modules that is any verdict but 0: programs get an error for what they do, and some do not
+get over it.",
     },
     Code {
         name: "unsupported",

@@ -100,6 +100,14 @@ sockets. It has none of this name. `rbtrace -l 'iter:*'` lists those that it has
 of them tells.",
     },
     Code {
+        name: "unknown-lsm-hook",
+        text: "\
+The kernel asks its security modules at fixed places, the hooks; each has a name, and each version of the
+kernel some more. On a few it takes no programs. `rbtrace -l 'lsm:*NAME*'` searches.
+
+    lsm:file_open { print(path(args.file.f_path)); }",
+    },
+    Code {
         name: "unknown-kernel-function",
         text: "\
 The kernel has no function of this name that can be probed. It may have been inlined, be marked as not to be

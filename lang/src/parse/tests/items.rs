@@ -27,6 +27,7 @@ fn attach_points() {
         "software:faults:100",
         "hardware:cache-misses:1e6",
         "iter:task:/sys/fs/bpf/list",
+        "lsm:file_open",
         "xdp:eth0:native",
         "xdp:*",
         "tc:eth0:ingress",

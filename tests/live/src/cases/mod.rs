@@ -12,6 +12,7 @@ mod iter;
 mod kprobe;
 mod lifecycle;
 mod losses;
+mod lsm;
 mod maps;
 mod numbers;
 mod repl;
@@ -40,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         kprobe::TESTS,
         fentry::TESTS,
         iter::TESTS,
+        lsm::TESTS,
         xdp::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
