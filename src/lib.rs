@@ -5,6 +5,7 @@
 //! needs, and what is built on both: the prompt, the demo, the lists.
 
 pub mod catalog;
+mod cgroup;
 pub mod cli;
 pub mod compile;
 mod demo;

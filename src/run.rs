@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use crate::cli::{Action, Cli, Input, Invocation, Mode, Stage};
 use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{filter, output, panic, privileges, systemd, verbose};
+use crate::{cgroup, filter, output, panic, privileges, systemd, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -38,6 +39,11 @@ pub fn run(invocation: &Invocation, input: &Input, params: &[String]) -> Result<
     {
         return help(flags, name, text);
     }
+    let cgroup = match flags.emit_elf {
+        None => cgroup::of_flags(flags)?,
+        // It is named again when the object runs, perhaps elsewhere.
+        Some(_) => None,
+    };
     let child = flags.cmd.as_deref().map(Child::spawn).transpose()?;
     let machine = machine(flags, child.as_ref())?;
     let mut sources = Sources::default();
@@ -61,7 +67,7 @@ pub fn run(invocation: &Invocation, input: &Input, params: &[String]) -> Result<
     let script = Script { object: &object, sources: &sources, points: &points };
     let done = match invocation.prints(Stage::Verifier) {
         true => verify(flags, &object),
-        false => trace(invocation, &script, child),
+        false => trace(invocation, &script, child, cgroup),
     };
     match done {
         Ok(code) => Ok(code),
@@ -139,7 +145,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
     let cpid = child.map(Child::pid);
     let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone())
         .with_debug_folders(flags.debug_folders())
-        .with_headers(flags.headers());
+        .with_headers(flags.headers())
+        .with_cgroup(flags.cgroup.is_some() || flags.container.is_some());
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 
@@ -236,6 +243,7 @@ fn trace(
     invocation: &Invocation,
     script: &Script<'_>,
     child: Option<Child>,
+    cgroup: Option<OwnedFd>,
 ) -> Result<ExitCode, runtime::Error> {
     let flags = &invocation.flags;
     panic::stage("loading the program");
@@ -244,7 +252,8 @@ fn trace(
     let pid = flags.pid;
     let user_signal = Some(StopFlag::on_user_signal().map_err(system("handle signals"))?);
     let unwind = flags.dwarf_pids.clone();
-    let mut session = Session::new(runtime::Options { pid, child, unwind, user_signal })?;
+    let options = runtime::Options { pid, child, cgroup, unwind, user_signal };
+    let mut session = Session::new(options)?;
     let table = flags.verbose > 0 || flags.stats;
     if table {
         session.count_runs();
@@ -268,6 +277,7 @@ fn trace(
         return Ok(ExitCode::SUCCESS);
     }
     panic::stage("printing what happens");
+    session.give_up_capabilities()?;
     announce(flags, &attached, sink.as_mut())?;
     systemd::notify(systemd::State::Ready);
     session.run(sink.as_mut(), &stop)?;

@@ -22,7 +22,7 @@ pub fn loaded(object: &Object, programs: &[ProgramInfo]) -> String {
     for map in &object.plan.maps {
         let _ = writeln!(text, "Map {}: {:?}, {} entries", map.name, map.kind, map.max_entries);
     }
-    for (program, info) in object.plan.programs.iter().zip(programs) {
+    for (program, info) in with_probes(&object.plan, programs).map(|(_, pair)| pair) {
         let _ = writeln!(
             text,
             "Program {} of line {}: {} instructions, {} bytes of machine code, {} verified",
@@ -50,7 +50,7 @@ pub fn table(plan: &Plan, programs: &[ProgramInfo], lost: &[LossTotal]) -> Strin
         "{:>12} {:>10} {:>10} {:>12} {:>12}  PROGRAM\n",
         "RUNS", "NS EACH", "SKIPPED", "LOST EVENTS", "LOST UPDATES"
     );
-    for (index, (program, info)) in plan.programs.iter().zip(programs).enumerate() {
+    for (index, (program, info)) in with_probes(plan, programs) {
         let each = info.nanoseconds.checked_div(info.runs).unwrap_or(0);
         let count = |what| -> u64 {
             lost.iter().filter(|l| l.program == index && l.what == what).map(|l| l.count).sum()
@@ -66,6 +66,15 @@ pub fn table(plan: &Plan, programs: &[ProgramInfo], lost: &[LossTotal]) -> Strin
         );
     }
     text
+}
+
+/// The programs that have probes, by their index: others are not in the kernel.
+fn with_probes<'a>(
+    plan: &'a Plan,
+    programs: &'a [ProgramInfo],
+) -> impl Iterator<Item = (usize, (&'a Program, &'a ProgramInfo))> {
+    let all = plan.programs.iter().zip(programs).enumerate();
+    all.filter(|(_, (program, _))| !program.probes.is_empty())
 }
 
 /// The first probe of a program, and how many there are beside it.

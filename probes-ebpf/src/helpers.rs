@@ -59,6 +59,9 @@ helpers! {
     GET_STACKID = 27, "get_stackid", 3, 4 . 6, true;
     /// Pointer to the current `struct task_struct`.
     GET_CURRENT_TASK = 35, "get_current_task", 0, 4 . 8, true;
+    /// Whether the current thread is in a cgroup (version 2) of an array of them, or below it: 1 or 0;
+    /// negative if there is none at this index.
+    CURRENT_TASK_UNDER_CGROUP = 37, "current_task_under_cgroup", 2, 4 . 9, true;
     /// Number of the current NUMA node.
     GET_NUMA_NODE_ID = 42, "get_numa_node_id", 0, 4 . 10, false;
     /// A number that stays with a socket as long as it lives.

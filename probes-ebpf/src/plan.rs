@@ -47,6 +47,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether programs heed only what happens in a cgroup that user space names.
+    pub fn is_of_cgroup(&self) -> bool {
+        self.maps.iter().any(|map| map.role == MapRole::Cgroup)
+    }
+
     /// Whether programs unwind stacks by tables that user space makes of what processes run.
     pub fn unwinds(&self) -> bool {
         self.maps.iter().any(|map| map.role == MapRole::UnwindPlaces)

@@ -106,6 +106,15 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// The process has `CAP_PERFMON`, and the kernel wants more.
+    #[error(
+        "cannot {doing} without CAP_SYS_ADMIN while kernel.perf_event_paranoid is above 2: run as root, \
+         or `sysctl kernel.perf_event_paranoid=2`"
+    )]
+    Paranoid {
+        /// What was tried: an infinitive.
+        doing: String,
+    },
     /// Every probe failed to attach.
     #[error("no probe could be attached")]
     NothingAttached,
@@ -128,6 +137,9 @@ pub enum Error {
     /// There is no such process.
     #[error("no process {0}")]
     NoProcess(u32),
+    /// An object heeds a cgroup, and nobody has said which.
+    #[error("this object is for one cgroup: name it with --cgroup or --container")]
+    NoCgroup,
     /// An object unwinds stacks by unwind data, and nobody has said of which processes.
     #[error("dw_ustack requires a target process: name one with -p, -c or --dwarf-pid")]
     NothingToUnwind,
@@ -163,8 +175,10 @@ impl Error {
         let doing = doing.into();
         let refused = matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES));
         match crate::features::missing_capability(needs) {
-            Some(capability) if refused => Error::MissingCapability { capability, doing },
-            _ => Error::System { doing, source },
+            _ if !refused => Error::System { doing, source },
+            Some(capability) => Error::MissingCapability { capability, doing },
+            None if crate::features::is_paranoid() => Error::Paranoid { doing },
+            None => Error::System { doing, source },
         }
     }
 

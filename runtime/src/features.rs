@@ -97,6 +97,13 @@ pub(crate) fn missing_capability(need: Need) -> Option<&'static str> {
     }
 }
 
+/// Whether perf_event_open(2) may ask for `CAP_SYS_ADMIN` where `CAP_PERFMON` should do, as kernels of
+/// Debian and its kin can be told to.
+pub(crate) fn is_paranoid() -> bool {
+    let level = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    level.trim().parse().is_ok_and(|level: i32| level > 2) && !Capabilities::current().sys_admin()
+}
+
 /// The kernel's release, as uname(1) prints it.
 pub fn kernel_release() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()

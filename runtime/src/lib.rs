@@ -4,6 +4,7 @@
 //! they report to a [`sink::Sink`] (`run`) and ends in order (`finish`).
 
 mod attach;
+pub mod cgroups;
 pub mod child;
 pub mod decode;
 pub mod error;
@@ -17,6 +18,7 @@ mod maps;
 mod mounts;
 mod packets;
 mod print;
+mod privileges;
 pub mod request;
 pub mod resolve;
 mod ring;
@@ -39,3 +41,21 @@ pub use error::Error;
 pub use rbtrace_probes_ebpf::object::read_object;
 pub use session::{Options, Session, UnitId};
 pub use signals::StopFlag;
+
+/// A plan with nothing in it, for tests.
+#[cfg(test)]
+fn empty_plan() -> rbtrace_probes_ebpf::plan::Plan {
+    use rbtrace_probes_ebpf::plan::{Config, Plan, VERSION};
+    Plan {
+        version: VERSION,
+        compiler: String::new(),
+        target: rbtrace_probes_ebpf::profile::TargetProfile::REFERENCE,
+        maps: Vec::new(),
+        programs: Vec::new(),
+        probes: Vec::new(),
+        actions: Vec::new(),
+        config: Config::default(),
+        globals: Vec::new(),
+        losses: None,
+    }
+}

@@ -92,7 +92,8 @@ impl Losses {
                 }
             }
         }
-        for (index, program) in loaded.programs.iter().enumerate() {
+        for (index, program) in loaded.programs().enumerate() {
+            let Some(program) = program else { continue };
             // Kernels before 5.12 do not count.
             let missed = bpf::program_info(program.fd.as_fd()).map_or(0, |info| info.missed);
             add((index, Kind::Skipped), missed);

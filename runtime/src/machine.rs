@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rbtrace_probes_ebpf::plan::{Plan, Target};
 use rbtrace_probes_ebpf::types::{Clock, stack_frames};
 use rustix::time::{ClockId, DynamicClockId, Timespec, clock_gettime, clock_gettime_dynamic};
 
+use crate::cgroups;
 use crate::features;
 use crate::maps::LoadedMap;
 use crate::resolve::{RawFrame, Resolve};
@@ -23,8 +23,6 @@ use crate::sys::tasks::{TaskEvent, TaskEvents, drain_all};
 use crate::value::Symbol;
 use crate::watched;
 
-/// Deepest cgroup that is looked for.
-const CGROUP_DEPTH: usize = 32;
 /// Bytes of a `struct bpf_stack_build_id`, and its states (linux/bpf.h).
 const BUILD_ID_SIZE: usize = 32;
 const BUILD_ID_VALID: u32 = 1;
@@ -217,14 +215,14 @@ impl Resolve for UnitResolve {
     }
 
     fn cgroup_paths(&self, id: u64, filter: &str) -> Vec<(String, String)> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut found: Vec<(String, String)> = mounts
-            .lines()
-            .filter_map(parse_cgroup_mount)
-            .filter(|(name, _)| filter.is_empty() || matches_glob(filter, name))
-            .filter_map(|(name, root)| Some((name, cgroup_path(&root, id)?)))
+        let wanted = |name: &str| filter.is_empty() || matches_glob(filter, name);
+        let mut found: Vec<(String, String)> = cgroups::hierarchies()
+            .into_iter()
+            .filter(|hierarchy| wanted(&hierarchy.name))
+            .filter_map(|hierarchy| Some((hierarchy.path_of(id)?, hierarchy.name)))
+            .map(|(path, name)| (name, path))
             .collect();
-        found.sort_by_key(|(name, _)| (name != UNIFIED, name.clone()));
+        found.sort_by_key(|(name, _)| (name != cgroups::UNIFIED, name.clone()));
         // A hierarchy may be mounted at several places.
         found.dedup();
         found
@@ -264,37 +262,6 @@ fn build_id_frame(bytes: &[u8]) -> Option<RawFrame> {
 /// In nanoseconds.
 const SECOND: i64 = 1_000_000_000;
 
-/// Name of the version 2 hierarchy.
-const UNIFIED: &str = "unified";
-
-/// Name and mount point of a cgroup hierarchy in a line of /proc/self/mountinfo.
-fn parse_cgroup_mount(line: &str) -> Option<(String, PathBuf)> {
-    let (before, after) = line.split_once(" - ")?;
-    let point = PathBuf::from(before.split(' ').nth(4)?);
-    let name = match after.split(' ').next()? {
-        "cgroup2" => UNIFIED.to_owned(),
-        "cgroup" => point.file_name()?.to_str()?.to_owned(),
-        _ => return None,
-    };
-    Some((name, point))
-}
-
-/// The path of a cgroup in its hierarchy: the folder whose inode number is the id.
-fn cgroup_path(root: &Path, id: u64) -> Option<String> {
-    let mut folders = vec![(root.to_owned(), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        if fs::metadata(&folder).is_ok_and(|m| m.ino() == id) {
-            return Some(format!("/{}", folder.strip_prefix(root).ok()?.display()));
-        }
-        let below = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
-        if depth < CGROUP_DEPTH {
-            let below = below.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-            folders.extend(below.map(|e| (e.path(), depth + 1)));
-        }
-    }
-    None
-}
-
 /// Whether `text` is what `pattern` describes, in which `*` stands for anything.
 fn matches_glob(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
@@ -309,8 +276,6 @@ mod tests {
     #[test]
     fn reads_the_tables_of_the_system() {
         assert_eq!(parse_user("root:x:0:0::/root:/bin/sh"), Some((0, "root".into())));
-        let line = "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        assert_eq!(parse_cgroup_mount(line), Some((UNIFIED.into(), "/sys/fs/cgroup".into())));
     }
 
     #[test]

@@ -341,6 +341,7 @@ impl LoadedMap {
         match self.plan.role {
             MapRole::Script
             | MapRole::Stacks
+            | MapRole::Cgroup
             | MapRole::UnwindPlaces
             | MapRole::UnwindRows
             | MapRole::UnwindRules => true,

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::machine::Machine;
 use crate::maps::LoadedMap;
+use crate::privileges;
 use crate::signals::StopFlag;
 use crate::sink::Sink;
 use crate::sys::bpf;
@@ -39,6 +40,8 @@ pub struct Options {
     pub pid: Option<u32>,
     /// Trace only this command, and end when it ends.
     pub child: Option<Child>,
+    /// The cgroup (version 2) that programs which heed one are for: its folder.
+    pub cgroup: Option<OwnedFd>,
     /// Processes whose stacks can be unwound by unwind data, besides the one that is traced and those
     /// that they start.
     pub unwind: Vec<u32>,
@@ -95,6 +98,8 @@ pub struct Session {
     child: Option<Child>,
     /// The process of [`Options::pid`].
     target: Option<OwnedFd>,
+    /// That of [`Options::cgroup`].
+    cgroup: Option<OwnedFd>,
     user_signal: Option<StopFlag>,
     /// What `exit` was called with.
     exit: Option<i32>,
@@ -127,6 +132,7 @@ impl Session {
             shared: Vec::new(),
             child: options.child,
             target,
+            cgroup: options.cgroup,
             user_signal: options.user_signal,
             exit: None,
             leftovers: Vec::new(),
@@ -140,7 +146,14 @@ impl Session {
     /// Loads an object. Maps of the script and stacks that an earlier object has are shared.
     pub fn load(&mut self, object: &Object) -> Result<UnitId, Error> {
         self.unwinding.check(&object.plan)?;
+        let cgroup = self.cgroup.as_ref().map(AsFd::as_fd);
+        if object.plan.is_of_cgroup() && cgroup.is_none() {
+            return Err(Error::NoCgroup);
+        }
         let unit = Unit::load(object, &self.shared, &self.machine)?;
+        if let Some(cgroup) = cgroup {
+            unit.set_cgroup(cgroup).map_err(Error::system("tell programs their cgroup"))?;
+        }
         self.unwinding.adopt(unit.maps());
         for map in unit.shareable() {
             if !self.shared.iter().any(|known| Arc::ptr_eq(known, map)) {
@@ -183,6 +196,13 @@ impl Session {
             self.leftovers.extend(unit.detach());
         }
         result
+    }
+
+    /// Gives up every capability that is of no use once all objects are attached: none can be loaded
+    /// or attached afterwards.
+    pub fn give_up_capabilities(&self) -> Result<(), Error> {
+        let plans = self.units.values().map(|unit| &**unit.plan());
+        privileges::give_up(plans).map_err(Error::system("give up capabilities"))
     }
 
     /// Runs an object's `begin` blocks and its tests instead of attaching it. Returns whether all

@@ -2,9 +2,9 @@
 
 mod iterate;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -77,6 +77,13 @@ impl Unit {
         Ok(Self { loaded, decoder, ring, packets, files, losses, attached, waiting_exit })
     }
 
+    /// Tells programs that heed a cgroup that it is this one.
+    pub fn set_cgroup(&self, folder: BorrowedFd<'_>) -> io::Result<()> {
+        let folder = folder.as_raw_fd().to_ne_bytes();
+        let mut maps = self.maps().iter().filter(|map| map.plan.role == MapRole::Cgroup);
+        maps.try_for_each(|map| map.set(&0u32.to_ne_bytes(), &folder))
+    }
+
     /// Its plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.loaded.plan
@@ -119,8 +126,8 @@ impl Unit {
     pub fn run_all(&self, kind: ProbeKind) -> Result<usize, Error> {
         let mut runs = 0;
         let plan = self.plan();
-        for (program, loaded) in plan.programs.iter().zip(&self.loaded.programs) {
-            if program.kind == kind {
+        for (program, loaded) in plan.programs.iter().zip(self.loaded.programs()) {
+            if let Some(loaded) = loaded.filter(|_| program.kind == kind) {
                 for _ in &program.probes {
                     run::once(loaded.fd.as_fd())?;
                     runs += 1;
@@ -140,8 +147,8 @@ impl Unit {
     pub fn run_for_signal(&self) -> Result<bool, Error> {
         let attached = self.attached();
         let mut ran = false;
-        for (program, loaded) in self.plan().programs.iter().zip(&self.loaded.programs) {
-            if program.kind == ProbeKind::Signal {
+        for (program, loaded) in self.plan().programs.iter().zip(self.loaded.programs()) {
+            if let Some(loaded) = loaded.filter(|_| program.kind == ProbeKind::Signal) {
                 for _ in program.probes.iter().filter(|p| attached.contains(p)) {
                     run::once(loaded.fd.as_fd())?;
                     ran = true;
@@ -164,7 +171,7 @@ impl Unit {
 
     /// A program, by its index in the plan.
     pub fn program(&self, index: usize) -> Result<&LoadedProgram, Error> {
-        let program = self.loaded.programs.get(index);
+        let program = self.loaded.program(index);
         program.ok_or_else(|| Error::Malformed("no such program".into()))
     }
 
@@ -213,7 +220,7 @@ impl Unit {
     fn places(&self) -> Vec<Place> {
         let mut places = Vec::new();
         for (index, program) in self.plan().programs.iter().enumerate() {
-            let multi = self.loaded.programs.get(index).is_some_and(|p| p.multi);
+            let multi = self.is_multi(index);
             let each = |probes: Vec<u32>| Place { program: index, kind: program.kind, probes };
             match program.kind {
                 ProbeKind::Begin | ProbeKind::End | ProbeKind::Test | ProbeKind::Bench => {}
@@ -265,7 +272,7 @@ impl Unit {
     }
 
     fn is_multi(&self, program: usize) -> bool {
-        self.loaded.programs.get(program).is_some_and(|p| p.multi)
+        self.loaded.program(program).is_some_and(|p| p.multi)
     }
 
     fn keep(&mut self, probes: Vec<u32>, mut attachment: Attachment, report: &mut AttachReport) {
@@ -293,7 +300,7 @@ impl Unit {
         let malformed = || Error::Malformed(format!("the plan has no probe {probe}"));
         let plan = self.plan();
         let definition = plan.probes.get(probe as usize).ok_or_else(malformed)?;
-        let loaded = self.loaded.programs.get(program).ok_or_else(malformed)?;
+        let loaded = self.loaded.program(program).ok_or_else(malformed)?;
         let site = Site {
             program: loaded.fd.as_fd(),
             probe,
@@ -515,15 +522,15 @@ impl Unit {
         events.iter().try_for_each(|event| output(sink.event(event)))
     }
 
-    /// What the kernel says of its programs; nothing of those that it does not tell about.
+    /// What the kernel says of its programs; nothing of those that it does not tell about or has not.
     pub fn programs(&self) -> Vec<ProgramInfo> {
-        let programs = self.loaded.programs.iter();
-        programs.map(|p| bpf::program_info(p.fd.as_fd()).unwrap_or_default()).collect()
+        let info = |loaded: Option<&LoadedProgram>| bpf::program_info(loaded?.fd.as_fd()).ok();
+        self.loaded.programs().map(|loaded| info(loaded).unwrap_or_default()).collect()
     }
 
     /// What the verifier says of each program.
     pub fn verifier_logs(&self) -> Vec<String> {
-        (0..self.loaded.programs.len()).map(|index| self.loaded.verifier_log(index)).collect()
+        (0..self.plan().programs.len()).map(|index| self.loaded.verifier_log(index)).collect()
     }
 
     /// All that was lost.

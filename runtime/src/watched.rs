@@ -1,27 +1,47 @@
-//! Whose code a script shows.
+//! Whose code a script shows, and what else it shows that is not in its records.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
 use rbtrace_probes_ebpf::plan::{Action, Plan, Target};
-use rbtrace_probes_ebpf::types::{StackMode, Type};
+use rbtrace_probes_ebpf::types::{Stack, StackMode, Type};
 
 use crate::symbols::find_binary;
 
 /// Whether a script prints names of functions of user programs.
 pub(crate) fn shows_user_code(plan: &Plan) -> bool {
-    let maps = plan.maps.iter().flat_map(|map| [&map.key, &map.value]);
-    maps.chain(plan.actions.iter().flat_map(arguments)).any(is_user_code)
+    shows(plan, &|ty| match ty {
+        Type::USym => true,
+        Type::UStack(stack) => has_names(stack),
+        _ => false,
+    })
 }
 
-fn is_user_code(ty: &Type) -> bool {
-    match ty {
-        Type::USym => true,
-        Type::UStack(stack) => matches!(stack.mode, StackMode::Bpftrace | StackMode::Perf),
-        Type::Array { elem, .. } => is_user_code(elem),
-        Type::Record(record) => record.fields.iter().any(|field| is_user_code(&field.ty)),
+/// Whether a script prints names of functions of the kernel.
+pub(crate) fn shows_kernel_code(plan: &Plan) -> bool {
+    shows(plan, &|ty| match ty {
+        Type::KSym => true,
+        Type::KStack(stack) => has_names(stack),
         _ => false,
+    })
+}
+
+fn has_names(stack: &Stack) -> bool {
+    matches!(stack.mode, StackMode::Bpftrace | StackMode::Perf)
+}
+
+/// Whether values of such a type are printed, or kept in maps.
+fn shows(plan: &Plan, wanted: &dyn Fn(&Type) -> bool) -> bool {
+    let maps = plan.maps.iter().flat_map(|map| [&map.key, &map.value]);
+    maps.chain(plan.actions.iter().flat_map(arguments)).any(|ty| has(ty, wanted))
+}
+
+fn has(ty: &Type, wanted: &dyn Fn(&Type) -> bool) -> bool {
+    match ty {
+        Type::Array { elem, .. } => has(elem, wanted),
+        Type::Record(record) => record.fields.iter().any(|field| has(&field.ty, wanted)),
+        _ => wanted(ty),
     }
 }
 
@@ -83,15 +103,12 @@ pub(crate) fn running() -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rbtrace_probes_ebpf::types::Stack;
 
     #[test]
     fn raw_stacks_need_no_names() {
-        let stack = |mode| Type::UStack(Stack { mode, limit: 1, map: 0 });
-        assert!(is_user_code(&stack(StackMode::Perf)));
-        assert!(!is_user_code(&stack(StackMode::Raw)));
+        let stack = |mode| Stack { mode, limit: 1, map: 0 };
+        assert!(has_names(&stack(StackMode::Perf)) && !has_names(&stack(StackMode::Raw)));
         let nested = Type::Array { elem: Box::new(Type::USym), len: 2 };
-        assert!(is_user_code(&nested));
-        assert!(!is_user_code(&Type::KSym));
+        assert!(has(&nested, &|ty| *ty == Type::USym) && !has(&nested, &|ty| *ty == Type::KSym));
     }
 }

@@ -41,6 +41,7 @@ use types::kernel::KernelTypes;
 pub struct Machine {
     pid: Option<u32>,
     cpid: Option<u32>,
+    of_cgroup: bool,
     /// What the command of `-c` will run. Until then its process is still rbtrace.
     program: Option<PathBuf>,
     traceable_functions: Option<PathBuf>,
@@ -70,6 +71,11 @@ impl Machine {
     /// With the file that the command of `-c` will run.
     pub fn with_program(self, program: Option<PathBuf>) -> Self {
         Self { program, ..self }
+    }
+
+    /// With what happens in one cgroup traced alone.
+    pub fn with_cgroup(self, of_cgroup: bool) -> Self {
+        Self { of_cgroup, ..self }
     }
 
     /// With the folders in which separate debug information is looked for first.
@@ -281,12 +287,7 @@ impl Catalog for Machine {
     }
 
     fn cgroup_id(&self, path: &str) -> Option<u64> {
-        /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
-        const CGROUP2: i64 = 0x6367_7270;
-        let mounted = rustix::fs::statfs(path).ok()?;
-        // The id is the number of the directory (kernfs, fs/kernfs/mount.c).
-        let directory = rustix::fs::stat(path).ok()?;
-        (mounted.f_type as i64 == CGROUP2).then_some(directory.st_ino)
+        rbtrace_runtime::cgroups::id(Path::new(path))
     }
 
     fn kfunc_allowed(&self, name: &str, program: ProgramType) -> bool {
@@ -315,6 +316,10 @@ impl Catalog for Machine {
 
     fn cpid(&self) -> Option<u32> {
         self.cpid
+    }
+
+    fn is_of_cgroup(&self) -> bool {
+        self.of_cgroup
     }
 
     fn program(&self) -> Option<String> {

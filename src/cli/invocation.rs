@@ -165,6 +165,8 @@ fn about_a_script(flags: &Cli) -> Option<&'static str> {
     let given = [
         (flags.pid.is_some(), "-p"),
         (flags.cmd.is_some(), "-c"),
+        (flags.cgroup.is_some(), "--cgroup"),
+        (flags.container.is_some(), "--container"),
         (!flags.dwarf_pids.is_empty(), "--dwarf-pid"),
         (flags.output.is_some(), "-o"),
         (flags.format != Format::Text, "-f"),

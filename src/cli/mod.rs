@@ -104,6 +104,15 @@ pub struct Cli {
     #[arg(conflicts_with = "pid")]
     pub cmd: Option<String>,
 
+    /// Only what happens in this cgroup (version 2) and those below it: a folder, or a path from the
+    /// root of the hierarchy
+    #[arg(long, value_name = "PATH", help_heading = "What is traced")]
+    pub cgroup: Option<PathBuf>,
+
+    /// Only what happens in this container: its id or the beginning of it, or what its cgroup is called
+    #[arg(long, value_name = "ID", help_heading = "What is traced", conflicts_with = "cgroup")]
+    pub container: Option<String>,
+
     /// Read the unwind data of this process for dw_ustack(), and of those that it starts; may be given
     /// several times. That of -p and -c is always read
     #[arg(long = "dwarf-pid", value_name = "PID", help_heading = "What is traced")]

@@ -63,6 +63,7 @@ fn is_typed(kind: MapKind) -> bool {
             | MapKind::StackTrace
             | MapKind::ProgArray
             | MapKind::PerfEventArray
+            | MapKind::CgroupArray
             | MapKind::ArrayOfArrays
     )
 }

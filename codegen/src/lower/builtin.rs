@@ -1,5 +1,6 @@
 //! What the kernel knows: one arm a builtin.
 
+use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::catalog::PidNamespace;
 use rbtrace_lang::hir::{Builtin, Int, Space};
@@ -11,6 +12,7 @@ use rbtrace_probes_ebpf::types::Clock;
 
 use super::func::FnBuilder;
 use super::mem::Place;
+use super::own_maps::OwnMap;
 use crate::error::Error;
 
 /// Bytes of `struct bpf_pidns_info` of linux/bpf.h, and the offsets of its members.
@@ -53,6 +55,13 @@ impl FnBuilder<'_, '_, '_> {
             Builtin::Ncpus => self.global(GlobalValue::PossibleCpus),
             Builtin::Curtask => self.helper(helpers::GET_CURRENT_TASK, &[]),
             Builtin::Cgroup => self.helper(helpers::GET_CURRENT_CGROUP_ID, &[]),
+            Builtin::InCgroup => {
+                let map = self.unit.own_map(OwnMap::Cgroup);
+                let (map, first) = (self.map_ref(map), self.iconst(0));
+                let answer = self.helper(helpers::CURRENT_TASK_UNDER_CGROUP, &[map, first]);
+                let is_in = self.status_is(answer, 1);
+                self.b.ins().uextend(I64, is_in)
+            }
             Builtin::Rand => {
                 let value = self.helper(helpers::GET_PRANDOM_U32, &[]);
                 self.fit(value, Int::U32)

@@ -90,7 +90,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
 
     /// Whether a map operation answered `status`. Before Linux 6.4 the kernel calls the map's
     /// own function, which answers an `int`: the upper half of the register means nothing.
-    fn status_is(&mut self, result: Value, status: i64) -> Value {
+    pub(super) fn status_is(&mut self, result: Value, status: i64) -> Value {
         let status32 = self.b.ins().ireduce(I32, result);
         self.b.ins().icmp_imm_s(IntCC::Equal, status32, status)
     }

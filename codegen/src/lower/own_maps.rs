@@ -30,6 +30,8 @@ pub(super) enum OwnMap {
     BuildIdStacks,
     /// Packets on their way to files.
     Packets,
+    /// The cgroup that is traced.
+    Cgroup,
     /// Where processes have mapped code.
     UnwindPlaces,
     /// Where rules for unwinding hold.
@@ -66,6 +68,7 @@ impl OwnMap {
                 let cpus = profile.cpus.max(1);
                 ("packets", R::Packets, K::PerfEventArray, u32_type, event, cpus)
             }
+            OwnMap::Cgroup => ("cgroup", R::Cgroup, K::CgroupArray, u32_type.clone(), u32_type, 1),
             OwnMap::UnwindPlaces => {
                 let (key, place) = (unwind::key_type(), unwind::place_type());
                 ("unwind_places", R::UnwindPlaces, K::LpmTrie, key, place, unwind::MOST_PLACES)

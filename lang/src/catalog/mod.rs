@@ -117,6 +117,12 @@ pub trait Catalog {
     /// The process that `-c` started.
     fn cpid(&self) -> Option<u32>;
 
+    /// Whether only what happens in a cgroup is traced (`--cgroup`), which user space names when the
+    /// programs are loaded.
+    fn is_of_cgroup(&self) -> bool {
+        false
+    }
+
     /// Path of the program of the process that [`Catalog::pid`] names.
     fn program(&self) -> Option<String> {
         self.pid().map(|pid| format!("/proc/{pid}/exe"))

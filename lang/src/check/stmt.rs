@@ -18,6 +18,20 @@ const MOST_COPIES: i128 = 100;
 /// Most statements that a loop unrolls to, those of loops in it included.
 const MOST_UNROLLED: i128 = 20_000;
 
+/// Whether probes of a kind are hit by every process, whichever is to be traced.
+fn is_of_any_process(kind: ProbeKind) -> bool {
+    matches!(
+        kind,
+        ProbeKind::Kprobe
+            | ProbeKind::Kretprobe
+            | ProbeKind::Tracepoint
+            | ProbeKind::RawTracepoint
+            | ProbeKind::Fentry
+            | ProbeKind::Fexit
+            | ProbeKind::Lsm
+    )
+}
+
 impl Checker<'_> {
     /// The block of the instance at hand; keeps what it builds in the instance.
     pub fn block_of_probe(&mut self) {
@@ -26,7 +40,7 @@ impl Checker<'_> {
             .predicate
             .as_ref()
             .map(|predicate| self.value(predicate).and_then(|value| self.truth(value)));
-        let predicate = self.only_of_process(predicate, probe.span);
+        let predicate = self.only_of_traced(predicate, probe.span);
         let mut body = Vec::new();
         self.stmts(&probe.body.stmts, &mut body);
         if let Some(value) = &probe.body.value {
@@ -41,36 +55,50 @@ impl Checker<'_> {
         };
     }
 
-    /// With `-p`, probes that the kernel cannot restrict to a process do so themselves.
-    fn only_of_process(
+    /// With `-p` and `--cgroup`, probes that the kernel cannot restrict to a process or to a cgroup do so
+    /// themselves, before anything else.
+    fn only_of_traced(
         &mut self,
         predicate: Option<Typed<Expr>>,
         span: Span,
     ) -> Option<Typed<Expr>> {
+        let restrictions = [self.is_traced_process(span), self.is_in_cgroup(span).map(Ok)];
+        let all = restrictions.into_iter().chain([predicate]).flatten();
+        all.reduce(|left, right| {
+            let (left, right) = (Box::new(left?), Box::new(right?));
+            Ok(Expr { kind: ExprKind::Logic { and: true, left, right }, ty: Type::Bool, span })
+        })
+    }
+
+    /// Whether the process is that of `-p`. `None`: any may be, or the kernel sees to it.
+    fn is_traced_process(&mut self, span: Span) -> Option<Typed<Expr>> {
         let catalog = self.cx.catalog;
-        let pid = catalog.pid().filter(|pid| catalog.cpid() != Some(*pid));
-        let restricts = matches!(
-            self.at.kind,
-            ProbeKind::Kprobe
-                | ProbeKind::Kretprobe
-                | ProbeKind::Tracepoint
-                | ProbeKind::RawTracepoint
-                | ProbeKind::Fentry
-                | ProbeKind::Fexit
-                | ProbeKind::Lsm
-        );
-        let (Some(pid), true) = (pid, restricts) else { return predicate };
+        let pid = catalog.pid().filter(|pid| catalog.cpid() != Some(*pid))?;
+        if !is_of_any_process(self.at.kind) {
+            return None;
+        }
         let here = Value::new(ExprKind::Builtin(Builtin::Pid), Type::U32, span);
         let wanted = Value::from(constant(i64::from(pid), Type::U32, span));
-        let is = self.operate(BinaryOp::Eq, here, wanted, span).map(|value| value.expr);
-        Some(match (is, predicate) {
-            (Ok(left), Some(Ok(right))) => {
-                let (left, right) = (Box::new(left), Box::new(right));
-                Ok(Expr { kind: ExprKind::Logic { and: true, left, right }, ty: Type::Bool, span })
-            }
-            (is, None) => is,
-            (is, Some(predicate)) => is.and(predicate),
-        })
+        Some(self.operate(BinaryOp::Eq, here, wanted, span).map(|value| value.expr))
+    }
+
+    /// Whether the thread is in the cgroup of `--cgroup`. `None`: any may be.
+    fn is_in_cgroup(&self, span: Span) -> Option<Expr> {
+        let kind = self.at.kind;
+        let restricts = is_of_any_process(kind)
+            || matches!(
+                kind,
+                ProbeKind::Uprobe
+                    | ProbeKind::Uretprobe
+                    | ProbeKind::Usdt
+                    | ProbeKind::Profile
+                    | ProbeKind::Software
+                    | ProbeKind::Hardware
+                    | ProbeKind::Watchpoint
+            );
+        let restricts = restricts && self.cx.catalog.is_of_cgroup();
+        let kind = ExprKind::Builtin(Builtin::InCgroup);
+        restricts.then_some(Expr { kind, ty: Type::Bool, span })
     }
 
     /// Statements in a row; those that are wrong are left out.

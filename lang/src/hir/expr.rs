@@ -213,6 +213,8 @@ pub enum Builtin {
     Curtask,
     /// Id of the current cgroup; `uint64`.
     Cgroup,
+    /// Whether the current thread is in the cgroup that user space names, or in one below it; `bool`.
+    InCgroup,
     /// A random `uint32`.
     Rand,
     /// An argument of the function, from 0; `uint64`.

@@ -71,6 +71,8 @@ pub enum MapRole {
     UnwindRows,
     /// Rules for unwinding, by number.
     UnwindRules,
+    /// The cgroup that is traced, which user space names. At most one in a plan.
+    Cgroup,
     /// The perf buffer that carries packets. At most one in a plan; it has an entry for each CPU,
     /// whatever `max_entries` says.
     Packets,
@@ -101,6 +103,8 @@ pub enum MapKind {
     PerCpuCell,
     /// `BPF_MAP_TYPE_STACK_TRACE`
     StackTrace,
+    /// `BPF_MAP_TYPE_CGROUP_ARRAY`
+    CgroupArray,
     /// `BPF_MAP_TYPE_LRU_HASH`
     LruHash,
     /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`
@@ -125,6 +129,7 @@ impl MapKind {
             MapKind::PerCpuHash => 5,
             MapKind::PerCpuArray | MapKind::PerCpuCell => 6,
             MapKind::StackTrace => 7,
+            MapKind::CgroupArray => 8,
             MapKind::LruHash => 9,
             MapKind::LruPerCpuHash => 10,
             MapKind::LpmTrie => 11,

@@ -67,8 +67,8 @@ pub(crate) struct Loaded {
     pub maps: Vec<Arc<LoadedMap>>,
     /// Maps that the plan does not mention: a program that is loaded again refers to them.
     sections: Vec<Arc<LoadedMap>>,
-    /// By the index in the plan.
-    pub programs: Vec<LoadedProgram>,
+    /// By the index in the plan; none for those without a probe.
+    programs: Vec<Option<LoadedProgram>>,
     /// What went less well than it could, but not wrong.
     pub warnings: Vec<String>,
     btf: Option<OwnedFd>,
@@ -92,8 +92,13 @@ pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded,
     let mut loaded = Loaded { plan, maps, sections, programs: Vec::new(), warnings, btf };
     let mut targets = target::Targets::default();
     for index in 0..loaded.plan.programs.len() {
-        let image = image(&loaded.plan, index, &elf, &mut targets)?;
-        let program = loaded.load_image(index, image)?;
+        let program = match has_probes(&loaded.plan, index) {
+            true => {
+                let image = image(&loaded.plan, index, &elf, &mut targets)?;
+                Some(loaded.load_image(index, image)?)
+            }
+            false => None,
+        };
         loaded.programs.push(program);
     }
     Ok(loaded)
@@ -225,6 +230,11 @@ fn link(elf: &mut aya_obj::Object, maps: &maps::Created) -> Result<(), Error> {
     guarded(|| elf.relocate_calls(&text))?.map_err(|e| Error::Malformed(error_chain(&e)))
 }
 
+/// Whether a program of the plan has a probe; the user may have filtered all of them away.
+fn has_probes(plan: &Plan, index: usize) -> bool {
+    plan.programs.get(index).is_some_and(|program| !program.probes.is_empty())
+}
+
 fn image(
     plan: &Plan,
     index: usize,
@@ -282,6 +292,16 @@ impl Loaded {
         Ok(map.lookup(&0u32.to_ne_bytes())?.and_then(|values| values.into_iter().next()))
     }
 
+    /// A program by its index in the plan, if it has a probe.
+    pub fn program(&self, index: usize) -> Option<&LoadedProgram> {
+        self.programs.get(index)?.as_ref()
+    }
+
+    /// Every program of the plan, as [`Loaded::program`] has it.
+    pub fn programs(&self) -> impl Iterator<Item = Option<&LoadedProgram>> {
+        self.programs.iter().map(Option::as_ref)
+    }
+
     fn load_image(&self, index: usize, image: Image) -> Result<LoadedProgram, Error> {
         let attach_type = self.multi_attach_type(index);
         if let Some(attach_type) = attach_type
@@ -295,9 +315,9 @@ impl Loaded {
 
     /// Loads a program again so that it can be attached to one place at a time.
     pub fn reload_single(&mut self, index: usize) -> Result<(), Error> {
-        let Some(program) = self.programs.get(index).filter(|p| p.multi) else { return Ok(()) };
+        let Some(program) = self.program(index).filter(|p| p.multi) else { return Ok(()) };
         let fd = self.submit_or_explain(&program.image)?;
-        if let Some(program) = self.programs.get_mut(index) {
+        if let Some(Some(program)) = self.programs.get_mut(index) {
             program.fd = fd;
             program.multi = false;
         }
@@ -354,7 +374,7 @@ impl Loaded {
 
     /// What the verifier says of a program.
     pub fn verifier_log(&self, index: usize) -> String {
-        let Some(program) = self.programs.get(index) else { return String::new() };
+        let Some(program) = self.program(index) else { return String::new() };
         verifier::log_of(&self.spec(&program.image, program.image.attach_type))
     }
 

@@ -26,7 +26,6 @@ impl Targets {
                 self.function(program.kind, &iter::function(object))
             }
             Some(Target::Lsm { hook }) => self.function(program.kind, &lsm::function(hook)),
-            // All of its probes may have been filtered away.
             _ => Err(Error::Malformed(format!("{} has no function", program.symbol))),
         }
     }

@@ -65,26 +65,11 @@ impl Following {
 
 #[cfg(test)]
 mod tests {
-    use rbtrace_probes_ebpf::plan::{Config, Map, MapKind, MapRole, VERSION};
-    use rbtrace_probes_ebpf::profile::TargetProfile;
+    use rbtrace_probes_ebpf::plan::{Map, MapKind, MapRole};
     use rbtrace_probes_ebpf::unwind::{key_type, place_type};
 
     use super::*;
-
-    fn plan(maps: Vec<Map>) -> Plan {
-        Plan {
-            version: VERSION,
-            compiler: String::new(),
-            target: TargetProfile::REFERENCE,
-            maps,
-            programs: Vec::new(),
-            probes: Vec::new(),
-            actions: Vec::new(),
-            config: Config::default(),
-            globals: Vec::new(),
-            losses: None,
-        }
-    }
+    use crate::empty_plan;
 
     #[test]
     fn unwinding_needs_a_process() {
@@ -97,11 +82,11 @@ mod tests {
             value: place_type(),
             max_entries: 1,
         };
-        let unwinds = plan(vec![places]);
+        let unwinds = Plan { maps: vec![places], ..empty_plan() };
         let nobody = Following::default();
         let error = nobody.check(&unwinds).expect_err("of nobody");
         assert!(error.to_string().contains("-p, -c or --dwarf-pid"), "{error}");
-        assert!(nobody.check(&plan(Vec::new())).is_ok());
+        assert!(nobody.check(&empty_plan()).is_ok());
         assert!(Following::new(vec![1], None).check(&unwinds).is_ok());
         assert!(Following::new(Vec::new(), Some(1)).check(&unwinds).is_ok());
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cgroup::Cgroup;
 use crate::{Options, net, sys};
 
 /// Something that a test needs and that not every machine has.
@@ -34,6 +35,8 @@ pub enum Feature {
     Iter,
     /// eBPF among the active security modules.
     Lsm,
+    /// Cgroups of version 2, and the right to make some.
+    Cgroup,
     /// veth pairs in a network namespace, and XDP on them.
     Xdp,
     /// A program linked dynamically to the C library, with that library.
@@ -48,7 +51,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 16] = [
+    pub const ALL: [Feature; 17] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -60,6 +63,7 @@ impl Feature {
         Feature::Fentry,
         Feature::Iter,
         Feature::Lsm,
+        Feature::Cgroup,
         Feature::Xdp,
         Feature::LibcShared,
         Feature::Tools,
@@ -81,6 +85,7 @@ impl Feature {
             Feature::Fentry => "fentry",
             Feature::Iter => "iter",
             Feature::Lsm => "lsm",
+            Feature::Cgroup => "cgroup2",
             Feature::Xdp => "xdp",
             Feature::LibcShared => "libc-shared",
             Feature::Tools => "tools",
@@ -111,6 +116,7 @@ impl Feature {
             Feature::Fentry => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, "vfs_open"),
             Feature::Iter => bound(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_iter_task"),
             Feature::Lsm => lsm(),
+            Feature::Cgroup => Cgroup::new("probe").map(drop),
             Feature::Xdp => xdp(),
             Feature::LibcShared => libc_shared(&options.programs),
             Feature::Tools => tools(&options.tools),

@@ -5,6 +5,7 @@
 //! same program holds the workloads that are traced (`rbtrace-live-tests workload NAME ...`).
 
 mod cases;
+mod cgroup;
 mod ctx;
 mod features;
 mod kernel;

@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 /// Objects of the kernel's eBPF subsystem that can be enumerated by id.
@@ -314,4 +315,19 @@ pub fn interface_index(name: &str) -> io::Result<u32> {
         0 => Err(io::Error::last_os_error()),
         index => Ok(index),
     }
+}
+
+/// Gives a program capabilities (capabilities(7)) that whoever runs it has, by their numbers.
+pub fn set_file_capabilities(program: &Path, capabilities: &[u32]) -> io::Result<()> {
+    /// `VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE` of linux/capability.h.
+    const EFFECTIVE: u32 = 0x0200_0001;
+    let permitted = capabilities.iter().fold(0u64, |all, number| all | 1 << number);
+    let words = [EFFECTIVE, permitted as u32, 0, (permitted >> 32) as u32, 0];
+    let data: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let path = CString::new(program.as_os_str().as_encoded_bytes())?;
+    let name = c"security.capability".as_ptr();
+    // SAFETY: all pointers are to memory that outlives the call, of the length that is given.
+    let result =
+        unsafe { libc::setxattr(path.as_ptr(), name, data.as_ptr().cast(), data.len(), 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

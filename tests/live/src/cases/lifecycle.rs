@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::ctx::Ctx;
-use crate::features::Feature::{Root, Tracepoint, Uprobe};
+use crate::features::Feature::{Btf, Root, Tracepoint, Uprobe};
 use crate::kernel::Snapshot;
 use crate::runner::Test;
 use crate::sys;
@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     Test::new("lifecycle/second_ctrl_c", &[Root], second_ctrl_c),
     Test::new("lifecycle/command_ends", &[Root], command_ends),
     Test::new("lifecycle/exit_is_the_last_run", &[Root, Uprobe], exit_is_the_last_run),
+    Test::new("lifecycle/filtered_away", &[Root, Btf], filtered_away),
     Test::new("lifecycle/command_runs_unseen", &[Root], command_runs_unseen),
     Test::new("lifecycle/command_waits_for_probes", &[Root, Uprobe], command_waits_for_probes),
     Test::new("lifecycle/command_not_found", &[Root], command_not_found),
@@ -129,6 +130,17 @@ fn exit_is_the_last_run(ctx: &Ctx) -> Result<()> {
     let out = ctx.script(script).json().workload("calls 5000").finish()?.exited(3)?;
     out.same("runs", out.number("@")?, 1)?;
     out.check(!out.stdout.contains("@after"), "the block went on behind exit()")
+}
+
+/// Programs whose probes are all filtered away are not even loaded, whatever kernels say of them.
+fn filtered_away(ctx: &Ctx) -> Result<()> {
+    let script =
+        "fentry:vfs_read { @ = 1; } iter:task { @ = 2; } interval:ms:1 { print(3); exit(); }";
+    let out = ctx.script(script).args(&["--probe-filter", "^interval", "--stats"]).finish()?;
+    let out = out.success()?;
+    out.lines_are(&["3"])?;
+    out.complains("interval:ms:1")?;
+    out.check(!out.stderr.contains("fentry"), "the table names what is not loaded")
 }
 
 fn command_runs_unseen(ctx: &Ctx) -> Result<()> {

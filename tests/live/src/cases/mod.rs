@@ -1,6 +1,7 @@
 //! The tests, a file for each part of rbtrace.
 
 mod badinput;
+mod cgroup;
 mod core;
 pub mod differential;
 mod docs;
@@ -15,6 +16,7 @@ mod losses;
 mod lsm;
 mod maps;
 mod numbers;
+mod privileges;
 mod repl;
 mod scripts;
 mod stack;
@@ -42,6 +44,8 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         fentry::TESTS,
         iter::TESTS,
         lsm::TESTS,
+        cgroup::TESTS,
+        privileges::TESTS,
         xdp::TESTS,
         lifecycle::TESTS,
         losses::TESTS,

@@ -1,0 +1,109 @@
+//! What rbtrace may do, and what it gives up.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::ctx::Ctx;
+use crate::features::Feature::{Root, Uprobe};
+use crate::runner::Test;
+use crate::sys;
+
+pub const TESTS: &[Test] = &[
+    Test::new("privileges/two_capabilities_suffice", &[Root, Uprobe], two_suffice),
+    Test::new("privileges/none_is_left", &[Root, Uprobe], none_is_left),
+    Test::new("privileges/what_names_need_is_left", &[Root, Uprobe], names_need_some),
+    Test::new("privileges/commands_keep_theirs", &[Root, Uprobe], commands_keep_theirs),
+];
+
+// linux/capability.h
+const DAC_READ_SEARCH: u32 = 2;
+const SYS_PTRACE: u32 = 19;
+const PERFMON: u32 = 38;
+const BPF: u32 = 39;
+const CHECKPOINT_RESTORE: u32 = 40;
+
+/// How far perf_event_open(2) is restricted.
+const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+
+/// Who is nobody in particular.
+const NOBODY: u32 = 65534;
+
+fn two_suffice(ctx: &Ctx) -> Result<()> {
+    let program = for_all(ctx, &ctx.rbtrace, "rbtrace")?;
+    let workload = for_all(ctx, &ctx.exe, "workload")?;
+    let command = format!("{} workload calls 30", workload.display());
+    let script = format!("uprobe:{}:live_value {{ @ = count(); }}", workload.display());
+    let run = |capabilities: &[u32]| {
+        sys::set_file_capabilities(&program, capabilities)?;
+        ctx.script(&script).json().command(&command).by_user(NOBODY, &program).finish()
+    };
+    let mut out = run(&[BPF, PERFMON])?;
+    if out.status.code() == Some(1) && fs::read_to_string(PARANOID)?.trim() == "3" {
+        // Debian's Linux 6.1 wants more then, unlike later ones.
+        out.complains("without CAP_SYS_ADMIN while kernel.perf_event_paranoid is above 2")?;
+        fs::write(PARANOID, "2")?;
+        let again = run(&[BPF, PERFMON]);
+        fs::write(PARANOID, "3")?;
+        out = again?;
+    }
+    let out = out.success()?;
+    out.same("calls", out.number("@")?, 30)?;
+    run(&[BPF])?.exited(1)?.complains("this process lacks CAP_PERFMON to trace")?;
+    run(&[PERFMON])?.exited(1)?.complains("this process lacks CAP_BPF to load programs")
+}
+
+/// A copy of a program that everybody may run.
+fn for_all(ctx: &Ctx, program: &Path, name: &str) -> Result<PathBuf> {
+    let copy = ctx.dir.join(name);
+    fs::copy(program, &copy)?;
+    for path in [&copy, &ctx.dir] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(copy)
+}
+
+/// The permitted capabilities of a process, which limit all others of its.
+fn capabilities(pid: u32) -> Result<Vec<u32>> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).context("CapPrm")?;
+    let set = u64::from_str_radix(line.trim(), 16)?;
+    Ok((0..64).filter(|number| set & (1 << number) != 0).collect())
+}
+
+/// Runs a script with a workload and returns what rbtrace could do meanwhile.
+fn meanwhile(ctx: &Ctx, script: &str, expected: &[&str]) -> Result<Vec<u32>> {
+    let workload = ctx.start_workload(&["calls", "30"])?;
+    let session = ctx.script(script).start()?;
+    let left = capabilities(session.pid())?;
+    workload.go()?;
+    let out = session.interrupt()?.success()?;
+    expected.iter().try_for_each(|line| out.has_line(line))?;
+    Ok(left)
+}
+
+fn none_is_left(ctx: &Ctx) -> Result<()> {
+    let script = r#"uprobe:{exe}:live_value { @[probe] = count(); @last = nsecs; @h = hist(arg0); }
+        END { print(@); clear(@); clear(@h); delete(@last); printf("the end\n"); }"#;
+    let counted = ctx.fill("@[uprobe:{exe}:live_value]: 30");
+    let left = meanwhile(ctx, script, &[&counted, "the end"])?;
+    ensure!(left.is_empty(), "there are still {left:?}");
+    Ok(())
+}
+
+fn names_need_some(ctx: &Ctx) -> Result<()> {
+    let script = "uprobe:{exe}:live_value { @[usym(reg(\"ip\"))] = count(); }";
+    let left = meanwhile(ctx, script, &["@[live_value]: 30"])?;
+    let expected = [DAC_READ_SEARCH, SYS_PTRACE, CHECKPOINT_RESTORE];
+    ensure!(left == expected, "there are {left:?}, not {expected:?}");
+    Ok(())
+}
+
+fn commands_keep_theirs(ctx: &Ctx) -> Result<()> {
+    let script = r#"BEGIN { system("grep CapEff /proc/self/status"); exit(); }"#;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let own = status.lines().find(|line| line.starts_with("CapEff")).context("CapEff")?;
+    ctx.script(script).args(&["--unsafe"]).finish()?.success()?.lines_are(&[own])
+}
