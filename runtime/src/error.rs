@@ -106,15 +106,6 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
-    /// The process has `CAP_PERFMON`, and the kernel wants more.
-    #[error(
-        "cannot {doing} without CAP_SYS_ADMIN while kernel.perf_event_paranoid is above 2: run as root, \
-         or `sysctl kernel.perf_event_paranoid=2`"
-    )]
-    Paranoid {
-        /// What was tried: an infinitive.
-        doing: String,
-    },
     /// Every probe failed to attach.
     #[error("no probe could be attached")]
     NothingAttached,
@@ -177,7 +168,10 @@ impl Error {
         match crate::features::missing_capability(needs) {
             _ if !refused => Error::System { doing, source },
             Some(capability) => Error::MissingCapability { capability, doing },
-            None if crate::features::is_paranoid() => Error::Paranoid { doing },
+            // Older kernels want more for user probes, for one.
+            None if !crate::features::Capabilities::current().sys_admin() => {
+                Error::MissingCapability { capability: "CAP_SYS_ADMIN", doing }
+            }
             None => Error::System { doing, source },
         }
     }

@@ -14,7 +14,7 @@ use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
 use crate::load::instruction::{CALL, EXIT, MOV, instruction};
 use crate::load::{self, verifier};
 use crate::mounts;
-use crate::sys::bpf::{ATTACH_FENTRY, ATTACH_LSM, ProgramSpec, load_program};
+use crate::sys::bpf::{ATTACH_FENTRY, ATTACH_LSM, ProgramSpec, TargetFunction, load_program};
 
 /// Where the kernel keeps the BTF of its own types.
 pub const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Network,
     /// Mounting.
     Mount,
+    /// What only the administrator may see.
+    SystemAdmin,
 }
 
 /// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` in linux/capability.h.
@@ -92,16 +94,9 @@ pub(crate) fn missing_capability(need: Need) -> Option<&'static str> {
         }
         Need::Network if !have.bpf() => Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" }),
         Need::Network if !have.net_admin() => Some("CAP_NET_ADMIN"),
-        Need::Mount if !have.sys_admin() => Some("CAP_SYS_ADMIN"),
+        Need::Mount | Need::SystemAdmin if !have.sys_admin() => Some("CAP_SYS_ADMIN"),
         _ => None,
     }
-}
-
-/// Whether perf_event_open(2) may ask for `CAP_SYS_ADMIN` where `CAP_PERFMON` should do, as kernels of
-/// Debian and its kin can be told to.
-pub(crate) fn is_paranoid() -> bool {
-    let level = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
-    level.trim().parse().is_ok_and(|level: i32| level > 2) && !Capabilities::current().sys_admin()
 }
 
 /// The kernel's release, as uname(1) prints it.
@@ -169,7 +164,7 @@ pub fn may_call(name: &str, number: u32, program: ProgramType, target: u32) -> b
             ProgramType::Lsm => ATTACH_LSM,
             _ => 0,
         },
-        target,
+        target: TargetFunction { number: target, module: None },
         btf: None,
     };
     if load_program(&spec, &mut log).is_ok() {
@@ -213,7 +208,7 @@ fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
         instructions: &[instruction(MOV, 0, 0, 0), instruction(EXIT, 0, 0, 0)],
         license: c"GPL",
         attach_type: load::attach_type(kind),
-        target,
+        target: TargetFunction { number: target, module: None },
         btf: None,
     };
     load_program(&spec, &mut [])

@@ -1,5 +1,6 @@
 //! Development tasks, run as `cargo xtask TASK`.
 
+mod kinds;
 mod lint;
 mod process;
 mod setup;

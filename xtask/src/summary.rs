@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 /// How a test went in one place.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It passed.
-    Ok,
+    /// It passed, with what it noted.
+    Ok(String),
     /// It failed, with what it said.
     Failed(String),
     /// The place lacks a feature, named.
@@ -50,6 +50,23 @@ impl Summary {
         self.broken.push((part.to_owned(), reason));
     }
 
+    /// The places, in the order in which they were added.
+    pub fn places(&self) -> &[String] {
+        &self.places
+    }
+
+    /// The tests whose names begin so, with what is behind that, and how each went in a place.
+    pub fn group<'a>(
+        &'a self,
+        prefix: &'a str,
+        place: &'a str,
+    ) -> impl Iterator<Item = (&'a str, Option<&'a Outcome>)> {
+        self.tests.iter().filter_map(move |test| {
+            let outcome = self.outcomes.get(&(test.clone(), place.to_owned()));
+            Some((test.strip_prefix(prefix)?, outcome))
+        })
+    }
+
     fn outcomes_of(&self, test: &str) -> Vec<Option<&Outcome>> {
         self.places
             .iter()
@@ -74,7 +91,7 @@ impl Summary {
         let (mut passed, mut failed) = self.hermetic.unwrap_or_default();
         for outcome in self.outcomes.values() {
             match outcome {
-                Outcome::Ok => passed += 1,
+                Outcome::Ok(_) => passed += 1,
                 Outcome::Failed(_) => failed += 1,
                 Outcome::Missing(_) => {}
             }
@@ -124,7 +141,7 @@ impl Summary {
         }
         let cell = |outcome: Option<&Outcome>| match outcome {
             None => "-".to_owned(),
-            Some(Outcome::Ok) => "ok".to_owned(),
+            Some(Outcome::Ok(_)) => "ok".to_owned(),
             Some(Outcome::Failed(_)) => "FAILED".to_owned(),
             Some(Outcome::Missing(feature)) => format!("missing {feature}"),
         };
@@ -155,7 +172,7 @@ mod tests {
         summary.add_place("host");
         summary.add_place("6.1");
         summary.add("host", "a", missing("kprobe"));
-        summary.add("6.1", "a", Outcome::Ok);
+        summary.add("6.1", "a", Outcome::Ok(String::new()));
         summary.add("host", "b", missing("kprobe"));
         summary.add("6.1", "b", missing("kprobe"));
         summary.add("host", "c", missing("no-kprobe"));

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::Value;
 
+use crate::kinds;
 use crate::setup::{self, kernel::Kernel, packages};
 use crate::summary::{Outcome, Summary};
 use crate::vm::{image, qemu};
@@ -30,6 +31,9 @@ pub struct Args {
     /// The kernels for virtual machines
     #[arg(long, value_enum, value_delimiter = ',', default_value = "6.1,6.12,7.2")]
     kernels: Vec<Kernel>,
+    /// Write docs/kernels.md from what became of the kinds of probes in virtual machines
+    #[arg(long)]
+    write_kernels: bool,
     #[command(flatten)]
     choice: workspace::Choice,
 }
@@ -112,6 +116,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         summary.add_broken("live tests", format!("{error:#}"));
     }
     let complete = args.only.is_empty() && args.live.is_empty();
+    let kinds = kinds::table(&summary, summary.places());
+    if !kinds.is_empty() {
+        println!("\n{kinds}");
+    }
+    if args.write_kernels {
+        kinds::write(&summary)?;
+    } else if complete && let Err(error) = kinds::check(&summary) {
+        summary.add_broken("docs/kernels.md", format!("{error:#}"));
+    }
     let well = summary.print(complete);
     eprintln!("took {} s", start.elapsed().as_secs());
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -228,12 +241,12 @@ fn note(summary: &mut Summary, place: &str, line: &str) -> bool {
     let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
     let (test, detail) = (text("test"), text("detail"));
     let outcome = match record["status"].as_str() {
-        Some("ok") => Outcome::Ok,
+        Some("ok") => Outcome::Ok(detail),
         Some("missing") => Outcome::Missing(detail),
         _ => Outcome::Failed(detail),
     };
     let shown = match &outcome {
-        Outcome::Ok => format!("ok ({} ms)", record["millis"]),
+        Outcome::Ok(_) => format!("ok ({} ms)", record["millis"]),
         Outcome::Missing(feature) => format!("missing {feature}"),
         Outcome::Failed(_) => "FAILED".to_owned(),
     };

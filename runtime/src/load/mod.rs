@@ -26,8 +26,9 @@ use crate::features::{self, Need, missing_capability};
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
     ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_KPROBE_MULTI, ATTACH_LSM, ATTACH_UPROBE_MULTI,
-    ATTACH_XDP, ProgramBtf, ProgramSpec, load_btf, load_program,
+    ATTACH_XDP, ProgramBtf, ProgramSpec, load_program,
 };
+use crate::sys::btf::load_btf;
 
 /// Linux 6.6 has links for many uprobes, but until this one they confuse process and thread.
 const UPROBE_MULTI_SINCE: KernelVersion = KernelVersion::new(6, 10);
@@ -40,8 +41,8 @@ pub(crate) struct Image {
     kind: ProbeKind,
     /// `expected_attach_type` of a program for one place.
     attach_type: u32,
-    /// Number in the kernel's BTF of the function that the program is for, or 0.
-    target: u32,
+    /// The function that the program is for.
+    target: target::Function,
     instructions: Vec<aya_obj::generated::bpf_insn>,
     functions: Vec<u8>,
     lines: Vec<u8>,
@@ -359,7 +360,7 @@ impl Loaded {
             instructions: &image.instructions,
             license: &image.license,
             attach_type,
-            target: image.target,
+            target: image.target.borrow(),
             btf: self.btf.as_ref().map(|fd| ProgramBtf {
                 fd: fd.as_fd(),
                 functions: &image.functions,

@@ -56,6 +56,7 @@ mod tests {
     use rbtrace_probes_ebpf::kinds::ProbeKind;
 
     use super::super::instruction::EXIT;
+    use super::super::target::Function;
     use super::*;
 
     fn image(kind: ProbeKind) -> Image {
@@ -65,7 +66,7 @@ mod tests {
             license: c"GPL".into(),
             kind,
             attach_type: 0,
-            target: 0,
+            target: Function::default(),
             instructions: vec![instruction(MOV, 0, 0, 0), instruction(EXIT, 0, 0, 0)],
             functions: words(&[0, 7, 5, 8]),
             lines: words(&[0, 1, 2, 3, 1, 1, 2, 4]),

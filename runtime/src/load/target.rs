@@ -1,58 +1,107 @@
 //! What programs are tied to when they are loaded: functions of the kernel, by BTF.
 
-use aya_obj::btf::{Btf, BtfKind};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rbtrace_probes_ebpf::btf::{Btf, Kind};
 use rbtrace_probes_ebpf::kinds::{ProbeKind, iter, lsm};
 use rbtrace_probes_ebpf::plan::{KernelFunction, Plan, Program, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
 use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
+use crate::features::{Need, VMLINUX_BTF};
 use crate::symbols::kernel::KernelSymbols;
+use crate::sys::bpf::TargetFunction;
+use crate::sys::btf;
+
+/// A function of the kernel that a program is tied to; none for programs that are attached later.
+#[derive(Debug, Default)]
+pub(crate) struct Function {
+    number: u32,
+    /// The BTF of the module that it is of.
+    module: Option<OwnedFd>,
+}
+
+impl Function {
+    /// As the kernel is told.
+    pub fn borrow(&self) -> TargetFunction<'_> {
+        TargetFunction { number: self.number, module: self.module.as_ref().map(AsFd::as_fd) }
+    }
+}
 
 /// The kernel's types, read when they are first asked for.
 #[derive(Default)]
-pub(super) struct Targets(Option<Btf>);
+pub(super) struct Targets(Option<Arc<Btf<'static>>>);
 
 impl Targets {
-    /// Number of the function that a program is for; 0 for programs that are attached later.
-    pub fn of(&mut self, plan: &Plan, program: &Program) -> Result<u32, Error> {
+    /// The function that a program is for.
+    pub fn of(&mut self, plan: &Plan, program: &Program) -> Result<Function, Error> {
         if !program.kind.binds_at_load() {
-            return Ok(0);
+            return Ok(Function::default());
         }
         let probe = program.probes.first().and_then(|index| plan.probes.get(*index as usize));
         match probe.map(|probe| &probe.target) {
-            Some(Target::Fentry(function) | Target::Fexit(function)) => self.traced(function),
-            Some(Target::Iter { object, .. }) => {
-                self.function(program.kind, &iter::function(object))
+            Some(Target::Fentry(function) | Target::Fexit(function)) => {
+                match kprobe::module(function) {
+                    Some(module) => self.of_module(module, function),
+                    None => self.of_kernel(program.kind, &function.function),
+                }
             }
-            Some(Target::Lsm { hook }) => self.function(program.kind, &lsm::function(hook)),
+            Some(Target::Iter { object, .. }) => {
+                self.of_kernel(program.kind, &iter::function(object))
+            }
+            Some(Target::Lsm { hook }) => self.of_kernel(program.kind, &lsm::function(hook)),
             _ => Err(Error::Malformed(format!("{} has no function", program.symbol))),
         }
     }
 
-    fn traced(&mut self, function: &KernelFunction) -> Result<u32, Error> {
-        if let Some(module) = kprobe::module(function) {
-            return Err(Unsupported {
-                feature: "types of its modules that rbtrace reads",
-                since: None,
-                config: None,
-                hint: Some(format!("kprobe:{module}:{} works", function.function)),
-            }
-            .into());
+    fn types(&mut self, kind: ProbeKind) -> Result<Arc<Btf<'static>>, Error> {
+        if self.0.is_none() {
+            let read = fs::read(VMLINUX_BTF).ok().and_then(|data| Btf::parse(data, None).ok());
+            self.0 = read.map(Arc::new);
         }
-        self.function(ProbeKind::Fentry, &function.function)
+        self.0.clone().ok_or_else(|| no_btf(kind).into())
     }
 
-    fn function(&mut self, kind: ProbeKind, name: &str) -> Result<u32, Error> {
-        let btf = match &mut self.0 {
-            Some(btf) => btf,
-            none => none.insert(Btf::from_sys_fs().map_err(|_| no_btf(kind))?),
-        };
-        btf.id_by_type_name_kind(name, BtfKind::Func).map_err(|_| Error::UnknownSymbol {
-            name: name.to_owned(),
-            place: "the kernel's types".into(),
-            similar: KernelSymbols::read().unwrap_or_default().similar(name, 3),
-        })
+    fn of_kernel(&mut self, kind: ProbeKind, name: &str) -> Result<Function, Error> {
+        let types = self.types(kind)?;
+        Ok(Function { number: number(&types, name, "the kernel's types")?, module: None })
+    }
+
+    fn of_module(&mut self, module: &str, function: &KernelFunction) -> Result<Function, Error> {
+        let place = format!("the types of module {module}");
+        let base = self.types(ProbeKind::Fentry)?;
+        let file = Path::new(VMLINUX_BTF).with_file_name(module);
+        let read = fs::read(file).ok().and_then(|data| Btf::parse(data, Some(base)).ok());
+        let Some(types) = read else { return Err(no_types(module, function).into()) };
+        let number = number(&types, &function.function, &place)?;
+        let failed = |e| Error::privileged(format!("look up {place}"), Need::SystemAdmin, e);
+        match btf::module_types(module).map_err(failed)? {
+            Some(module) => Ok(Function { number, module: Some(module) }),
+            None => Err(no_types(module, function).into()),
+        }
+    }
+}
+
+/// The number of a function among the types of the kernel or a module.
+fn number(types: &Btf<'_>, name: &str, place: &str) -> Result<u32, Error> {
+    let found = types.find(&[Kind::Func], name);
+    found.map(|function| function.id()).ok_or_else(|| Error::UnknownSymbol {
+        name: name.to_owned(),
+        place: place.to_owned(),
+        similar: KernelSymbols::read().unwrap_or_default().similar(name, 3),
+    })
+}
+
+fn no_types(module: &str, function: &KernelFunction) -> Unsupported {
+    Unsupported {
+        feature: "types of this module, which fentry and fexit need",
+        since: Some(KernelVersion::new(5, 11)),
+        config: Some("CONFIG_DEBUG_INFO_BTF_MODULES"),
+        hint: Some(format!("kprobe:{module}:{} does without", function.function)),
     }
 }
 

@@ -248,10 +248,19 @@ pub(crate) struct ProgramSpec<'a> {
     pub license: &'a CStr,
     /// `enum bpf_attach_type`, or 0.
     pub attach_type: u32,
-    /// Number in the kernel's BTF of the function that a tracing program is for, or 0.
-    pub target: u32,
+    /// The function that a tracing program is for.
+    pub target: TargetFunction<'a>,
     /// BTF of the object, and the line and function records that refer to it.
     pub btf: Option<ProgramBtf<'a>>,
+}
+
+/// A function of the kernel that a program is tied to when it is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TargetFunction<'a> {
+    /// Its number in the BTF of the kernel or of the module; 0 for programs that are not tied.
+    pub number: u32,
+    /// The BTF of the module that it is of.
+    pub module: Option<BorrowedFd<'a>>,
 }
 
 /// Debug information of a program.
@@ -280,7 +289,10 @@ pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result
         let u = &mut attr.__bindgen_anon_3;
         u.prog_type = spec.kind;
         u.expected_attach_type = spec.attach_type;
-        u.attach_btf_id = spec.target;
+        u.attach_btf_id = spec.target.number;
+        if let Some(module) = spec.target.module {
+            u.__bindgen_anon_1.attach_btf_obj_fd = module.as_raw_fd() as u32;
+        }
         u.insns = spec.instructions.as_ptr() as u64;
         u.insn_cnt = spec.instructions.len() as u32;
         u.license = spec.license.as_ptr() as u64;
@@ -304,24 +316,6 @@ pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result
     }
     // SAFETY: every pointer is to a slice in `spec` or to `log`, with its length beside it.
     check_fd(unsafe { call(bpf_cmd::BPF_PROG_LOAD, &mut attr) })
-}
-
-/// Loads BTF. The kernel writes why it refuses to `log` unless that is empty.
-pub(crate) fn load_btf(btf: &[u8], log: &mut [u8]) -> io::Result<OwnedFd> {
-    let mut attr = zeroed();
-    // SAFETY: writing fields of a union of integers.
-    unsafe {
-        let u = &mut attr.__bindgen_anon_7;
-        u.btf = btf.as_ptr() as u64;
-        u.btf_size = u32::try_from(btf.len()).unwrap_or(u32::MAX);
-        if !log.is_empty() {
-            u.btf_log_level = 1;
-            u.btf_log_buf = log.as_mut_ptr() as u64;
-            u.btf_log_size = u32::try_from(log.len()).unwrap_or(u32::MAX);
-        }
-    }
-    // SAFETY: both pointers are to slices, with their lengths beside them.
-    check_fd(unsafe { call(bpf_cmd::BPF_BTF_LOAD, &mut attr) })
 }
 
 /// Runs a raw tracepoint program once, on this CPU, with an empty context.

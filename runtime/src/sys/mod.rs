@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod bpf;
+pub(crate) mod btf;
 pub(crate) mod iter;
 pub(crate) mod mmap;
 pub(crate) mod perf;

@@ -1,5 +1,6 @@
 //! What a test is given: the rbtrace to run, a folder of its own and programs to trace.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
+use crate::features::Feature;
 use crate::output::Output;
 use crate::session::Session;
 use crate::workload::HOLDING;
@@ -31,6 +33,8 @@ pub struct Ctx {
     pub tools: PathBuf,
     /// The virtual machine's kernel, as `cargo xtask test` names it; None elsewhere.
     pub kernel: Option<String>,
+    /// What the kernel has.
+    pub available: BTreeSet<Feature>,
     /// An empty folder, removed after the test.
     pub dir: PathBuf,
     /// How many times slower than a plain machine this one may be; 1 and up.
@@ -38,6 +42,16 @@ pub struct Ctx {
 }
 
 impl Ctx {
+    /// Whether the kernel has a feature.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.available.contains(&feature)
+    }
+
+    /// Notes what the test has found, for the summary.
+    pub fn note(&self, text: &str) {
+        println!("{text}");
+    }
+
     /// The longest that a single rbtrace may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(30) * self.patience
@@ -115,16 +129,24 @@ impl Ctx {
     /// Starts a workload that stays as it is, called `name`, with `threads` more threads and these
     /// files open, until [`Workload::go`].
     pub fn hold(&self, name: &str, threads: usize, files: &[&str]) -> Result<Workload> {
+        let threads = threads.to_string();
+        let arguments: Vec<&str> =
+            ["hold", name, &threads].into_iter().chain(files.iter().copied()).collect();
+        let (workload, line) = self.start_talking(&arguments)?;
+        ensure!(line == HOLDING, "the workload says {line:?}");
+        Ok(workload)
+    }
+
+    /// Starts a workload that says a line and then waits for [`Workload::go`].
+    pub fn start_talking(&self, arguments: &[&str]) -> Result<(Workload, String)> {
         let mut command = Command::new(&self.exe);
-        command.args(["workload", "hold", name, &threads.to_string()]).args(files);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("workload").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         sys::die_with_parent(&mut command);
         let mut child = command.spawn().context("starting a workload")?;
         let mut line = String::new();
         let output = child.stdout.take().context("the workload's output")?;
         BufReader::new(output).read_line(&mut line)?;
-        ensure!(line.trim() == HOLDING, "the workload says {line:?}");
-        Ok(Workload { child })
+        Ok((Workload { child }, line.trim().to_owned()))
     }
 }
 

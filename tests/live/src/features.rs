@@ -45,13 +45,17 @@ pub enum Feature {
     Tools,
     /// A shell with GNU readline, as Debian has it.
     Bash,
+    /// Counters of the processor.
+    Counters,
+    /// Debug registers of the processor.
+    Breakpoint,
     /// A disk that nobody uses, of the virtual machines.
     Disk,
 }
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 17] = [
+    pub const ALL: [Feature; 19] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -68,6 +72,8 @@ impl Feature {
         Feature::LibcShared,
         Feature::Tools,
         Feature::Bash,
+        Feature::Counters,
+        Feature::Breakpoint,
         Feature::Disk,
     ];
 
@@ -90,6 +96,8 @@ impl Feature {
             Feature::LibcShared => "libc-shared",
             Feature::Tools => "tools",
             Feature::Bash => "bash",
+            Feature::Counters => "counters",
+            Feature::Breakpoint => "breakpoint",
             Feature::Disk => "disk",
         }
     }
@@ -121,6 +129,8 @@ impl Feature {
             Feature::LibcShared => libc_shared(&options.programs),
             Feature::Tools => tools(&options.tools),
             Feature::Bash => bash(),
+            Feature::Counters => counters(),
+            Feature::Breakpoint => breakpoint(),
             Feature::Disk => disk(),
         }
     }
@@ -266,6 +276,19 @@ fn tools(folder: &Path) -> Result<()> {
 
 fn bash() -> Result<()> {
     runs(Path::new("/bin/bash"), &["-c", ":"])
+}
+
+/// Cycles of the processor.
+fn counters() -> Result<()> {
+    const PERF_TYPE_HARDWARE: u32 = 0;
+    sys::perf_open_config(PERF_TYPE_HARDWARE, 0)?;
+    Ok(())
+}
+
+fn breakpoint() -> Result<()> {
+    let watched = 0u64;
+    sys::perf_open_breakpoint(&raw const watched as u64)?;
+    Ok(())
 }
 
 fn disk() -> Result<()> {

@@ -17,11 +17,13 @@ mod sys;
 mod targets;
 mod workload;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use features::Feature;
 
 const USAGE: &str = "usage: rbtrace-live-tests [OPTIONS] [FILTER...]
 
@@ -53,6 +55,8 @@ pub struct Options {
     patience: u32,
     json: bool,
     kernel_only: bool,
+    /// What the kernel has, for a test that runs by itself.
+    available: BTreeSet<Feature>,
     filters: Vec<String>,
 }
 
@@ -129,6 +133,7 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
         patience: 1,
         json: false,
         kernel_only: false,
+        available: BTreeSet::new(),
         filters: Vec::new(),
     };
     let mut action = Action::Run;
@@ -149,6 +154,9 @@ fn parse(arguments: Vec<String>) -> Result<(Action, Options)> {
             "--list" => action = Action::List,
             "--features" => action = Action::Features,
             "probe-features" => action = Action::ProbeFeatures,
+            "--available" => {
+                options.available = value()?.split(',').filter_map(Feature::from_name).collect();
+            }
             "run-one" => action = Action::RunOne(value()?),
             "-h" | "--help" => bail!("{USAGE}"),
             option if option.starts_with('-') => bail!("no option {option}\n{USAGE}"),

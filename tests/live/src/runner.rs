@@ -37,7 +37,8 @@ impl Test {
 
 /// How a test ended.
 enum Verdict {
-    Ok,
+    /// With what it has noted.
+    Ok(String),
     Failed(String),
     Missing(Feature),
 }
@@ -80,7 +81,7 @@ pub fn run_all(options: &Options) -> Result<ExitCode> {
         let start = Instant::now();
         let verdict = run_isolated(test, &available, options)?;
         match verdict {
-            Verdict::Ok => passed += 1,
+            Verdict::Ok(_) => passed += 1,
             Verdict::Failed(_) => failed += 1,
             Verdict::Missing(_) => missing += 1,
         }
@@ -104,7 +105,7 @@ fn report(test: &Test, verdict: &Verdict, took: Duration, as_json: bool) -> Resu
     let mut out = std::io::stdout().lock();
     if as_json {
         let (status, detail) = match verdict {
-            Verdict::Ok => ("ok", String::new()),
+            Verdict::Ok(note) => ("ok", note.clone()),
             Verdict::Failed(message) => ("failed", message.clone()),
             Verdict::Missing(feature) => ("missing", feature.to_string()),
         };
@@ -115,7 +116,7 @@ fn report(test: &Test, verdict: &Verdict, took: Duration, as_json: bool) -> Resu
         )?;
     } else {
         match verdict {
-            Verdict::Ok => writeln!(out, "{:<44} ok ({millis} ms)", test.name)?,
+            Verdict::Ok(_) => writeln!(out, "{:<44} ok ({millis} ms)", test.name)?,
             Verdict::Missing(feature) => writeln!(out, "{:<44} missing {feature}", test.name)?,
             Verdict::Failed(message) => {
                 writeln!(out, "{:<44} FAILED ({millis} ms)", test.name)?;
@@ -133,6 +134,8 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     }
     let mut command = Command::new(&options.exe);
     command.args(["run-one", test.name, "--patience", &options.patience.to_string()]);
+    let names: Vec<&str> = available.iter().map(|feature| feature.name()).collect();
+    command.args(["--available", &names.join(",")]);
     command.arg("--rbtrace").arg(&options.rbtrace);
     command.args(options.folders());
     if let Some(folder) = &options.prepared {
@@ -146,14 +149,8 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     let mut child = command.spawn().context("starting a test")?;
     let group = -(child.id() as i32);
     // The child gets its end of the pipe only; what it started may hold it longer, hence the group.
-    let complaints = child.stderr.take().map(|mut pipe| {
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            // A broken pipe leaves what came before it.
-            let _ = pipe.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        })
-    });
+    let note = child.stdout.take().map(read_all);
+    let complaints = child.stderr.take().map(read_all);
     let limit = Duration::from_secs(120) * options.patience;
     let deadline = Instant::now() + limit;
     let status = loop {
@@ -168,14 +165,26 @@ fn run_isolated(test: &Test, available: &BTreeSet<Feature>, options: &Options) -
     // Fails where the group is already empty.
     let _ = sys::kill(group, libc::SIGKILL);
     child.wait()?;
-    let message = complaints.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    let [note, message] = [note, complaints]
+        .map(|reader| reader.and_then(|reader| reader.join().ok()).unwrap_or_default());
+    let note = note.trim().to_owned();
     Ok(match status {
-        Some(status) if status.success() => Verdict::Ok,
+        Some(status) if status.success() => Verdict::Ok(note),
         Some(status) => match status.signal() {
             Some(signal) => Verdict::Failed(format!("the test died of signal {signal}\n{message}")),
             None => Verdict::Failed(message),
         },
         None => Verdict::Failed(format!("not done within {limit:?}\n{message}")),
+    })
+}
+
+/// Reads a pipe to its end, beside what else happens.
+fn read_all(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // A broken pipe leaves what came before it.
+        let _ = pipe.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
     })
 }
 
@@ -194,6 +203,7 @@ pub fn run_one(name: &str, options: &Options) -> Result<ExitCode> {
         prepared: options.prepared.clone(),
         tools: options.tools.clone(),
         kernel: options.kernel.clone(),
+        available: options.available.clone(),
         dir: dir.0.clone(),
         patience: options.patience,
     };

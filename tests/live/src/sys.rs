@@ -8,6 +8,7 @@
 
 use std::ffi::{CStr, CString, c_int, c_long};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -153,16 +154,31 @@ pub fn perf_open_config(unit: u32, config: u64) -> io::Result<OwnedFd> {
     perf_open(unit, config, 0, 0)
 }
 
+/// Opens a perf event for writes to 8 bytes at an address.
+pub fn perf_open_breakpoint(address: u64) -> io::Result<OwnedFd> {
+    const PERF_TYPE_BREAKPOINT: u32 = 5;
+    const HW_BREAKPOINT_W: u32 = 2;
+    perf_open_attr(&perf_attr(PERF_TYPE_BREAKPOINT, 0, address, 8).u32(52, HW_BREAKPOINT_W))
+}
+
 fn perf_open(unit: u32, config: u64, config1: u64, config2: u64) -> io::Result<OwnedFd> {
+    perf_open_attr(&perf_attr(unit, config, config1, config2))
+}
+
+/// A `struct perf_event_attr`.
+fn perf_attr(unit: u32, config: u64, config1: u64, config2: u64) -> Attr {
     const PERF_ATTR_SIZE_VER1: u32 = 72;
-    let attr = Attr::new()
+    Attr::new()
         .u32(0, unit)
         .u32(4, PERF_ATTR_SIZE_VER1)
         .u64(8, config)
         .u64(16, 1)
         .u64(40, 1) // disabled
         .u64(56, config1)
-        .u64(64, config2);
+        .u64(64, config2)
+}
+
+fn perf_open_attr(attr: &Attr) -> io::Result<OwnedFd> {
     let (any_process, cpu, no_group, flags) = (-1_i32, 0_i32, -1_i32, 8_u64); // FD_CLOEXEC
     // SAFETY: the attribute and the string that config1 may point to outlive the call.
     let fd = unsafe {
@@ -330,4 +346,15 @@ pub fn set_file_capabilities(program: &Path, capabilities: &[u32]) -> io::Result
     let result =
         unsafe { libc::setxattr(path.as_ptr(), name, data.as_ptr().cast(), data.len(), 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Page faults of this process so far, those for which something was read aside.
+pub fn minor_faults() -> io::Result<i64> {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills memory of the right size, which is all zero before.
+    let usage = unsafe {
+        check(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()))?;
+        usage.assume_init()
+    };
+    Ok(usage.ru_minflt)
 }

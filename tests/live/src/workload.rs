@@ -1,7 +1,9 @@
 //! What rbtrace is pointed at: `rbtrace-live-tests workload NAME ARGUMENTS`.
 
 use std::ffi::CString;
+use std::hint::black_box;
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 
 use anyhow::{Context, Result, bail};
@@ -48,6 +50,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "wild" => wild(number(0)?, number(1)?, number(2)?),
         "offsets" => (0..number(0)?).for_each(|_| targets::live_offsets()),
         "syscalls" => (0..number(0)?).for_each(|_| sys::getpgid()),
+        "faults" => faults(number(0)? as usize)?,
+        "watched" => watched(number(0)?)?,
         "datagrams" => datagrams(number(0)? as usize)?,
         "ids" => ids()?,
         other => bail!("no workload {other}"),
@@ -115,6 +119,29 @@ fn strings(texts: &[String]) -> Result<()> {
         let text = CString::new(text.as_str())?;
         targets::live_string(text.as_ptr());
     }
+    Ok(())
+}
+
+/// Bytes of a page, or of several.
+const PAGE: usize = 4096;
+
+/// Touches so many pages for the first time, and tells standard error how many page faults it had.
+fn faults(pages: usize) -> Result<()> {
+    let mut memory = vec![0_u8; pages * PAGE];
+    for page in memory.chunks_mut(PAGE) {
+        page[0] = black_box(1);
+    }
+    black_box(&memory);
+    eprintln!("faults {}", sys::minor_faults()?);
+    Ok(())
+}
+
+/// Says where it will write, and once standard input has ended writes 1 to `count` there.
+fn watched(count: u64) -> Result<()> {
+    static PLACE: AtomicU64 = AtomicU64::new(0);
+    println!("{:p}", &raw const PLACE);
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    (1..=count).for_each(|number| PLACE.store(number, Ordering::SeqCst));
     Ok(())
 }
 

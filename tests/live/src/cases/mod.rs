@@ -10,6 +10,7 @@ mod fentry;
 mod functions;
 mod generated;
 mod iter;
+mod kinds;
 mod kprobe;
 mod lifecycle;
 mod losses;
@@ -20,6 +21,7 @@ mod privileges;
 mod repl;
 mod scripts;
 mod stack;
+mod stress;
 mod tools;
 mod tracepoint;
 mod unwind;
@@ -44,11 +46,13 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         fentry::TESTS,
         iter::TESTS,
         lsm::TESTS,
+        kinds::TESTS,
         cgroup::TESTS,
         privileges::TESTS,
         xdp::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
+        stress::TESTS,
         badinput::TESTS,
         elf::TESTS,
         scripts::TESTS,
