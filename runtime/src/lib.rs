@@ -6,11 +6,14 @@
 mod attach;
 pub mod cgroups;
 pub mod child;
+#[cfg(test)]
+mod damage;
 pub mod decode;
 pub mod error;
 pub mod event;
 pub mod features;
 pub mod format;
+pub mod guard;
 pub mod load;
 mod losses;
 mod machine;

@@ -11,7 +11,6 @@ pub mod verifier;
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use aya_obj::btf::BtfFeatures;
@@ -23,6 +22,7 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need, missing_capability};
+use crate::guard;
 use crate::maps::{self, LoadedMap};
 use crate::sys::bpf::{
     ATTACH_FENTRY, ATTACH_FEXIT, ATTACH_ITER, ATTACH_KPROBE_MULTI, ATTACH_LSM, ATTACH_UPROBE_MULTI,
@@ -107,7 +107,7 @@ pub(crate) fn load(object: &Object, shared: &[Arc<LoadedMap>]) -> Result<Loaded,
 
 /// Runs a function of aya-obj, which panics on some broken files.
 fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(f)).map_err(|_| Error::Malformed("broken ELF file".into()))
+    guard::guarded(f).ok_or_else(|| Error::Malformed("broken ELF file".into()))
 }
 
 /// An error and what caused it, in one line.

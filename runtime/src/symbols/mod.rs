@@ -19,6 +19,7 @@ use object::read::elf::Sym as _;
 use object::{Object as _, ObjectSegment as _, ObjectSymbol as _, SegmentFlags, SymbolKind};
 
 use crate::error::{Error, nearest};
+use crate::guard::guarded;
 use crate::sys::mmap::MappedFile;
 
 pub use library::{find_binary, path_in_process};
@@ -197,7 +198,8 @@ fn exported(file: &object::File<'_>, name: &str) -> Option<Option<Function>> {
     let symbols = sections.symbol_table_by_index(endian, data, link).ok()?;
     let versions = sections.versions(endian, data).ok()?.unwrap_or_default();
     let hash = gnu_hash(name.as_bytes());
-    let found = table.find(endian, name.as_bytes(), hash, None, &symbols, &versions);
+    let find = || table.find(endian, name.as_bytes(), hash, None, &symbols, &versions);
+    let found = guarded(find)?;
     Some(
         found
             .map(|(_, symbol)| symbol)

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use blazesym::Pid;
 use blazesym::symbolize::source::{Elf, Process, Source};
 use blazesym::symbolize::{CodeInfo, InlinedFn, Input, Sym, Symbolizer};
 
+use crate::guard::guarded;
 use crate::value::{Inlined, Symbol};
 
 /// How symbols are shown.
@@ -51,11 +51,11 @@ pub(crate) fn look_up(place: Place<'_>, style: Style) -> Option<Symbol> {
     SYMBOLIZERS.with_borrow_mut(|all| {
         let symbolizer = all.entry(style).or_insert_with(|| build(style));
         // The files are not ours, and may be broken in ways that nobody has thought of.
-        let found = catch_unwind(AssertUnwindSafe(|| {
+        let found = guarded(|| {
             let found = symbolizer.symbolize_single(&source, input).ok()?;
             found.into_sym().map(|sym| symbol(&sym))
-        }));
-        found.ok().flatten()
+        });
+        found.flatten()
     })
 }
 

@@ -21,7 +21,7 @@ use crate::symbols::process::{Code, FileId, Mapping, Mappings};
 pub(crate) use follow::Following;
 use prefix::Prefix;
 use rows::{Rows, Rules};
-use table::Table;
+pub(crate) use table::Table;
 
 /// What programs are told of some addresses.
 type Place = [u8; place::SIZE as usize];

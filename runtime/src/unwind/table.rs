@@ -23,7 +23,7 @@ const PAGE: u64 = 4096;
 
 /// How the code of a file is unwound, and where it lies.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Ascending, as programs read them; empty if the file has no unwind data.
     pub rows: Vec<u64>,
     /// Address in the file's own address space that the places of rows count from.
