@@ -17,6 +17,7 @@ mod list;
 mod output;
 mod panic;
 mod privileges;
+mod progress;
 mod repl;
 mod report;
 mod run;

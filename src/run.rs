@@ -15,6 +15,7 @@ use rbtrace_probes_ebpf::plan::{MissingProbes, Object, Plan, Target};
 use rbtrace_runtime::child::Child;
 use rbtrace_runtime::event::{Event, Lost};
 use rbtrace_runtime::features::target_profile;
+use rbtrace_runtime::progress::Progress;
 use rbtrace_runtime::session::AttachReport;
 use rbtrace_runtime::sink::Sink;
 use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId};
@@ -24,7 +25,7 @@ use crate::cli::{Action, Cli, Input, Invocation, Mode, Stage};
 use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{cgroup, filter, output, panic, privileges, systemd, verbose};
+use crate::{cgroup, filter, output, panic, privileges, progress, systemd, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -252,7 +253,8 @@ fn trace(
     let pid = flags.pid;
     let user_signal = Some(StopFlag::on_user_signal().map_err(system("handle signals"))?);
     let unwind = flags.dwarf_pids.clone();
-    let options = runtime::Options { pid, child, cgroup, unwind, user_signal };
+    let progress = if flags.quiet { Progress::default() } else { progress::bar() };
+    let options = runtime::Options { pid, child, cgroup, unwind, progress, user_signal };
     let mut session = Session::new(options)?;
     let table = flags.verbose > 0 || flags.stats;
     if table {

@@ -106,6 +106,15 @@ pub enum Error {
         /// Why.
         source: Box<Error>,
     },
+    /// The process has as many files open as it may.
+    #[error(
+        "cannot {doing}: this process may not open more files, of which each probe takes two; run it as \
+         root, or raise `ulimit -n`"
+    )]
+    TooManyFiles {
+        /// What was tried: an infinitive.
+        doing: String,
+    },
     /// Every probe failed to attach.
     #[error("no probe could be attached")]
     NothingAttached,
@@ -165,6 +174,9 @@ impl Error {
     ) -> Error {
         let doing = doing.into();
         let refused = matches!(source.raw_os_error(), Some(libc::EPERM | libc::EACCES));
+        if source.raw_os_error() == Some(libc::EMFILE) {
+            return Error::TooManyFiles { doing };
+        }
         match crate::features::missing_capability(needs) {
             _ if !refused => Error::System { doing, source },
             Some(capability) => Error::MissingCapability { capability, doing },

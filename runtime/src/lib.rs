@@ -22,6 +22,7 @@ mod mounts;
 mod packets;
 mod print;
 mod privileges;
+pub mod progress;
 pub mod request;
 pub mod resolve;
 mod ring;

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::machine::Machine;
 use crate::maps::LoadedMap;
 use crate::privileges;
+use crate::progress::Progress;
 use crate::signals::StopFlag;
 use crate::sink::Sink;
 use crate::sys::bpf;
@@ -45,6 +46,8 @@ pub struct Options {
     /// Processes whose stacks can be unwound by unwind data, besides the one that is traced and those
     /// that they start.
     pub unwind: Vec<u32>,
+    /// Told while probes are attached.
+    pub progress: Progress,
     /// Whenever it is set, all maps are printed.
     pub user_signal: Option<StopFlag>,
 }
@@ -125,7 +128,7 @@ impl Session {
         let pid = options.pid.or(cpid);
         let running = options.pid.into_iter().chain(options.unwind).collect();
         Ok(Self {
-            context: Context::new(pid),
+            context: Context::new(pid, options.progress),
             machine: Arc::default(),
             units: BTreeMap::new(),
             next: 0,
@@ -547,16 +550,22 @@ fn is_readable(fd: BorrowedFd<'_>) -> bool {
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&now)).is_ok_and(|n| n > 0)
 }
 
-/// Makes room for the descriptors of many probes, as far as the system allows.
+/// Makes room for the descriptors of many probes, as far as the system allows: an event and a link,
+/// of timers on each CPU.
 fn raise_file_limit(probes: u64) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let per_probe = u64::from(crate::features::possible_cpus());
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let per_probe = 2 * u64::from(crate::features::possible_cpus());
     let wanted = probes.saturating_mul(per_probe).saturating_add(OTHER_FILES);
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|soft| soft < wanted) {
-        limit.current = limit.maximum.map_or(Some(wanted), |hard| Some(wanted.min(hard)));
-        // If it fails, so does attaching, and that says why.
-        let _ = setrlimit(Resource::Nofile, limit);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|soft| soft >= wanted) {
+        return;
+    }
+    let may = maximum.map_or(wanted, |hard| wanted.min(hard));
+    let higher = Rlimit { current: Some(wanted), maximum: maximum.map(|hard| hard.max(wanted)) };
+    // What not everybody may, and if that fails what everybody may. If both do, so does attaching, and
+    // that says why.
+    if setrlimit(Resource::Nofile, higher).is_err() {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(may), maximum });
     }
 }
 

@@ -1,5 +1,6 @@
 //! One object of a session.
 
+mod attaching;
 mod iterate;
 
 use std::io::{self, Read};
@@ -10,9 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
-use rbtrace_probes_ebpf::plan::{MapRole, MissingProbes, Object, Plan, Target};
+use rbtrace_probes_ebpf::plan::{MapRole, Object, Plan, Target};
 
-use crate::attach::{self, Attachment, Context, Site, run};
+use crate::attach::{self, Attachment, run};
 use crate::decode::Decoder;
 use crate::error::Error;
 use crate::event::Event;
@@ -23,7 +24,7 @@ use crate::maps::LoadedMap;
 use crate::packets::{PacketFiles, PacketRings};
 use crate::request::Request;
 use crate::ring::Ring;
-use crate::session::{AttachReport, output};
+use crate::session::output;
 use crate::sink::Sink;
 use crate::snapshot::MapSnapshot;
 use crate::sys::bpf::{self, ProgramInfo};
@@ -173,144 +174,6 @@ impl Unit {
     pub fn program(&self, index: usize) -> Result<&LoadedProgram, Error> {
         let program = self.loaded.program(index);
         program.ok_or_else(|| Error::Malformed("no such program".into()))
-    }
-
-    /// Runs `begin`, then attaches every probe. After an error some may be attached.
-    pub fn attach(&mut self, context: &Context) -> Result<AttachReport, Error> {
-        let mut report = AttachReport::default();
-        report.attached += self.run_all(ProbeKind::Begin)?;
-        let is_end = |p: &&rbtrace_probes_ebpf::plan::Program| p.kind == ProbeKind::End;
-        report.attached += self.plan().programs.iter().filter(is_end).count();
-        let mut places = self.places();
-        // Stable: within each half the order of the script stays.
-        places.sort_by_key(|place| attach::in_reverse(place.kind));
-        let forward = places.iter().take_while(|p| !attach::in_reverse(p.kind)).count();
-        if let Some(reverse) = places.get_mut(forward..) {
-            reverse.reverse();
-        }
-        for place in places {
-            self.attach_place(&place, context, &mut report)?;
-        }
-        if report.attached == 0 && !self.plan().probes.is_empty() {
-            let failed = report.failed.pop();
-            return Err(failed.unwrap_or_else(|| self.nothing_attached()));
-        }
-        Ok(report)
-    }
-
-    /// How many probes of the script these are.
-    fn count(&self, probes: &[u32]) -> usize {
-        let continues = |index: &&u32| {
-            let probe = self.plan().probes.get(**index as usize);
-            matches!(probe.map(|p| &p.target), Some(Target::Usdt(usdt)) if usdt.continues)
-        };
-        probes.iter().filter(|probe| !continues(probe)).count()
-    }
-
-    fn nothing_attached(&self) -> Error {
-        match (self.has(ProbeKind::Test), self.has(ProbeKind::Bench)) {
-            (true, _) => Error::OnRequest { flag: "--test", kind: "test" },
-            (_, true) => Error::OnRequest { flag: "--bench", kind: "bench" },
-            _ => Error::NothingAttached,
-        }
-    }
-
-    /// What is to be attached, in the order of the script: each probe by itself, or all probes
-    /// of a program that one link can take.
-    fn places(&self) -> Vec<Place> {
-        let mut places = Vec::new();
-        for (index, program) in self.plan().programs.iter().enumerate() {
-            let multi = self.is_multi(index);
-            let each = |probes: Vec<u32>| Place { program: index, kind: program.kind, probes };
-            match program.kind {
-                ProbeKind::Begin | ProbeKind::End | ProbeKind::Test | ProbeKind::Bench => {}
-                _ if multi => places.push(each(program.probes.clone())),
-                _ => places.extend(program.probes.iter().map(|p| each(vec![*p]))),
-            }
-        }
-        // By the place of the first probe in the script.
-        places.sort_by_key(|p| p.probes.first().copied());
-        places
-    }
-
-    fn attach_place(
-        &mut self,
-        place: &Place,
-        context: &Context,
-        report: &mut AttachReport,
-    ) -> Result<(), Error> {
-        if self.is_multi(place.program) {
-            match self.attach_together(place, context) {
-                Ok(attachment) => {
-                    report.attached += self.count(&place.probes);
-                    self.keep(place.probes.clone(), attachment, report);
-                    return Ok(());
-                }
-                // One bad place spoils the link: find out which one.
-                Err(_) => self.loaded.reload_single(place.program)?,
-            }
-        }
-        let order: Box<dyn Iterator<Item = &u32>> = if attach::in_reverse(place.kind) {
-            Box::new(place.probes.iter().rev())
-        } else {
-            Box::new(place.probes.iter())
-        };
-        for probe in order {
-            match self.attach_one(place.program, *probe, context) {
-                Ok(attachment) => {
-                    report.attached += self.count(&[*probe]);
-                    self.keep(vec![*probe], attachment, report);
-                }
-                Err(e) => match self.plan().config.missing_probes {
-                    MissingProbes::Error => return Err(e),
-                    MissingProbes::Warn => report.failed.push(e),
-                    MissingProbes::Ignore => {}
-                },
-            }
-        }
-        Ok(())
-    }
-
-    fn is_multi(&self, program: usize) -> bool {
-        self.loaded.program(program).is_some_and(|p| p.multi)
-    }
-
-    fn keep(&mut self, probes: Vec<u32>, mut attachment: Attachment, report: &mut AttachReport) {
-        report.notes.extend(attachment.note.take());
-        self.attached.push(Group { probes, attachment });
-    }
-
-    fn attach_together(&self, place: &Place, context: &Context) -> Result<Attachment, Error> {
-        let program = self.program(place.program)?;
-        let probes = &self.plan().probes;
-        let probes: Vec<_> = place
-            .probes
-            .iter()
-            .filter_map(|index| Some((*index, probes.get(*index as usize)?)))
-            .collect();
-        attach::attach_many(place.kind, program, &probes, context)
-    }
-
-    fn attach_one(
-        &self,
-        program: usize,
-        probe: u32,
-        context: &Context,
-    ) -> Result<Attachment, Error> {
-        let malformed = || Error::Malformed(format!("the plan has no probe {probe}"));
-        let plan = self.plan();
-        let definition = plan.probes.get(probe as usize).ok_or_else(malformed)?;
-        let loaded = self.loaded.program(program).ok_or_else(malformed)?;
-        let site = Site {
-            program: loaded.fd.as_fd(),
-            probe,
-            uses_cookie: plan.programs.get(program).is_some_and(|p| p.uses_cookie),
-            context,
-        };
-        attach::attach(&site, &definition.target).map_err(|source| Error::Attach {
-            probe: definition.name.clone(),
-            source: Box::new(source),
-        })
     }
 
     /// Detaches every probe. What is returned may be closed at any later time.
@@ -537,13 +400,6 @@ impl Unit {
     pub fn losses(&self) -> Vec<LossTotal> {
         self.losses.totals(self.plan()).collect()
     }
-}
-
-/// Probes that are attached in one go.
-struct Place {
-    program: usize,
-    kind: ProbeKind,
-    probes: Vec<u32>,
 }
 
 fn complain(sink: &mut dyn Sink, message: String) -> Result<(), Error> {

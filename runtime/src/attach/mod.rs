@@ -30,6 +30,7 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::load::LoadedProgram;
+use crate::progress::Progress;
 use crate::sys::{bpf, perf};
 use crate::tracefs::Tracefs;
 
@@ -66,13 +67,15 @@ pub(crate) struct Context {
     pub kernel: KernelVersion,
     /// Only this process, for probes that can be limited to one.
     pub pid: Option<u32>,
+    /// Told while probes are attached.
+    pub progress: Progress,
     tracefs: OnceLock<Tracefs>,
 }
 
 impl Context {
     /// For the running kernel.
-    pub fn new(pid: Option<u32>) -> Self {
-        Self { kernel: features::kernel_version(), pid, tracefs: OnceLock::new() }
+    pub fn new(pid: Option<u32>, progress: Progress) -> Self {
+        Self { kernel: features::kernel_version(), pid, progress, tracefs: OnceLock::new() }
     }
 
     /// The tracing filesystem, opened when first asked for.
