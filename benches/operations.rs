@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// How often each script runs.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 9;
 
 /// Nanoseconds of the benchmarks of a script, by name, in the script's order.
 type Times = Vec<(String, u64)>;

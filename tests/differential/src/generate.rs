@@ -111,7 +111,8 @@ pub enum Dialect {
     /// All of rbtrace's language.
     Own,
     /// What bpftrace computes in the same way: it takes numbers that are divided for unsigned, and
-    /// the negative of a number of less than 64 bits, too.
+    /// the negative of a number of less than 64 bits, too, and evaluates the key of `@m[$k++] += 1`
+    /// twice.
     Shared,
 }
 
@@ -379,6 +380,7 @@ impl Maker {
             }
             4 => {
                 let op = self.rng.pick(&["+=", "-=", "*=", "|=", "^="]);
+                let op = if self.dialect == Dialect::Shared { "=" } else { op };
                 let (key, text, of) = (self.small(), self.text(1), self.int(1));
                 let template = format!("@n[{{}}, {{}}] {op} (int64){{}};\n");
                 Node::new(Kind::Stmt, &template, vec![key, text, of])

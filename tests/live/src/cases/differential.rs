@@ -1,7 +1,8 @@
 //! Generated scripts against an interpreter of the typed program; see `tests/differential`.
 //! `RBTRACE_DIFFERENTIAL` is how many values all of these tests together print.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 use rbtrace_differential::{CASES, Tracers, check, prepared};
@@ -26,6 +27,9 @@ pub const TESTS: &[Test] = &[
 /// Tests above.
 const PARTS: u64 = 10;
 
+/// Scripts of each test that bpftrace runs as well, where there is one: it takes much longer.
+const BESIDE: usize = 8;
+
 /// Values that all of them print where nothing else is said.
 const VALUES: u64 = 20_000;
 
@@ -38,12 +42,30 @@ fn programs<const PART: u64>(ctx: &Ctx) -> Result<()> {
             ours.try_for_each(|seed| prepared::check(&ctx.rbtrace, folder, seed))
         }
         None => {
-            let tracers = Tracers { rbtrace: ctx.rbtrace.clone(), bpftrace: None };
-            let mut ours = (0..scripts(values()?)).filter(|seed| seed % PARTS == PART);
-            ours.try_for_each(|seed| check(&tracers, seed))
+            let alone = Tracers { rbtrace: ctx.rbtrace.clone(), bpftrace: None };
+            let beside = bpftrace().map(|path| Tracers { bpftrace: Some(path), ..alone.clone() });
+            let all = scripts(values()?);
+            let ours = || (0..all).filter(|seed| seed % PARTS == PART);
+            let mut together = ours().take(if beside.is_some() { BESIDE } else { 0 });
+            let alone = ours().try_for_each(|seed| check(&alone, seed));
+            alone.and_then(|()| {
+                together.try_for_each(|seed| beside.iter().try_for_each(|all| check(all, seed)))
+            })
         }
     };
     outcome.map_err(|problem| anyhow!(problem))
+}
+
+/// A bpftrace that computes as the scripts are compared with: 0.27 or later, on the path or named by
+/// `RBTRACE_BENCH_BPFTRACE`.
+fn bpftrace() -> Option<PathBuf> {
+    let path =
+        PathBuf::from(std::env::var_os("RBTRACE_BENCH_BPFTRACE").unwrap_or("bpftrace".into()));
+    let said = Command::new(&path).arg("--version").output().ok()?.stdout;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let version = said.trim().strip_prefix("bpftrace v0.")?;
+    let minor: u32 = version.split('.').next()?.parse().ok()?;
+    (minor >= 27).then_some(path)
 }
 
 fn values() -> Result<u64> {
