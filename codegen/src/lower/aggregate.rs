@@ -2,6 +2,7 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
+use rbtrace_lang::hir::visit::any_stmt_within;
 use rbtrace_lang::hir::{Aggregate, Expr, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::types::{hist_buckets, lhist_buckets};
@@ -9,6 +10,7 @@ use rbtrace_probes_ebpf::types::{hist_buckets, lhist_buckets};
 use super::func::FnBuilder;
 use super::map::NO_EXIST;
 use super::mem::Place;
+use super::memory::Tail;
 use crate::error::Error;
 
 /// Values up to this many bytes are made from a zero on the stack.
@@ -29,12 +31,21 @@ impl FnBuilder<'_, '_, '_> {
         let Type::Aggregate(aggregate) = &self.map_type(map)?.value else {
             return Err(self.bug("an aggregation into a plain map"));
         };
+        // As in bpftrace the key comes first, unlike that of an assignment.
+        let key = match (key, value) {
+            // A value with statements may change the variable that the key is.
+            (Some(key), Some(value)) if any_stmt_within(value, &mut |_| true) => {
+                let place = self.temp(&self.map_type(map)?.key)?;
+                self.put(key, place, Tail::Zero)?;
+                self.address(place)
+            }
+            (key, _) => self.key(map, key)?,
+        };
         let number = match value {
             Some(value) => self.scalar(value)?,
             None => self.iconst(1),
         };
         let time = time.map(|time| self.scalar(time)).transpose()?;
-        let key = self.key(map, key)?;
         let entry = self.entry(map, key)?;
         self.when(entry, |f| {
             f.mark_set(map, entry);

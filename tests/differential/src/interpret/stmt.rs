@@ -87,11 +87,11 @@ impl Machine<'_> {
     }
 
     fn aggregate(&mut self, map: MapId, key: &Option<Expr>, value: &Option<Expr>) -> Result<()> {
+        let key = self.key(key.as_ref())?;
         let n = match value {
             Some(value) => self.eval(value)?.int(),
             None => 1,
         };
-        let key = self.key(key.as_ref())?;
         self.totals[map.index()].entry(key).or_insert_with(Totals::none).add(n);
         Ok(())
     }
