@@ -26,6 +26,23 @@ struct Place {
     probes: Vec<u32>,
 }
 
+/// How far attaching has come.
+struct Course<'a> {
+    context: &'a Context,
+    /// Probes that were tried, of so many.
+    done: usize,
+    total: usize,
+    report: AttachReport,
+}
+
+impl Course<'_> {
+    /// Some more were tried.
+    fn advance(&mut self, probes: usize) {
+        self.done += probes;
+        self.context.progress.tell(self.done, self.total);
+    }
+}
+
 impl Unit {
     /// Runs `begin`, then attaches every probe. After an error some may be attached.
     pub fn attach(&mut self, context: &Context) -> Result<AttachReport, Error> {
@@ -35,17 +52,19 @@ impl Unit {
         report.attached += self.plan().programs.iter().filter(is_end).count();
         let places = self.in_order();
         let total = places.iter().map(|place| place.probes.len()).sum();
+        let mut course = Course { context, done: 0, total, report };
         let mut singles = Vec::new();
         for place in places {
             match place.probes.as_slice() {
                 [probe] if !self.is_multi(place.program) => singles.push((place.program, *probe)),
                 _ => {
-                    self.attach_each(std::mem::take(&mut singles), context, total, &mut report)?;
-                    self.attach_place(&place, context, total, &mut report)?;
+                    self.attach_each(std::mem::take(&mut singles), &mut course)?;
+                    self.attach_place(&place, &mut course)?;
                 }
             }
         }
-        self.attach_each(singles, context, total, &mut report)?;
+        self.attach_each(singles, &mut course)?;
+        let mut report = course.report;
         if report.attached == 0 && !self.plan().probes.is_empty() {
             let failed = report.failed.pop();
             return Err(failed.unwrap_or_else(|| self.nothing_attached()));
@@ -105,16 +124,11 @@ impl Unit {
     }
 
     /// Attaches a program to all of its probes by one link; one by one if a bad one spoils that.
-    fn attach_place(
-        &mut self,
-        place: &Place,
-        context: &Context,
-        total: usize,
-        report: &mut AttachReport,
-    ) -> Result<(), Error> {
-        if let Ok(attachment) = self.attach_together(place, context) {
-            report.attached += self.count(&place.probes);
-            self.keep(place.probes.clone(), attachment, report);
+    fn attach_place(&mut self, place: &Place, course: &mut Course<'_>) -> Result<(), Error> {
+        if let Ok(attachment) = self.attach_together(place, course.context) {
+            course.report.attached += self.count(&place.probes);
+            self.keep(place.probes.clone(), attachment, &mut course.report);
+            course.advance(place.probes.len());
             return Ok(());
         }
         self.loaded.reload_single(place.program)?;
@@ -122,27 +136,29 @@ impl Unit {
         if attach::in_reverse(place.kind) {
             probes.reverse();
         }
-        self.attach_each(probes, context, total, report)
+        self.attach_each(probes, course)
     }
 
     /// Attaches programs to a probe each.
     fn attach_each(
         &mut self,
         probes: Vec<(usize, u32)>,
-        context: &Context,
-        total: usize,
-        report: &mut AttachReport,
+        course: &mut Course<'_>,
     ) -> Result<(), Error> {
+        let Course { context, total, .. } = *course;
         let missing = self.plan().config.missing_probes;
         for round in rounds(&self.plan().probes, probes) {
-            let before = self.attached.len();
+            let before = course.done;
             let attaching = Attaching {
                 loaded: &self.loaded,
                 context,
                 stops: missing == MissingProbes::Error,
                 progress: &|done| context.progress.tell(before + done, total),
             };
-            for (probe, attached) in attaching.all(&round) {
+            let all = attaching.all(&round);
+            course.done += round.len();
+            let report = &mut course.report;
+            for (probe, attached) in all {
                 match (attached, missing) {
                     (Ok(attachment), _) => {
                         report.attached += self.count(&[probe]);
