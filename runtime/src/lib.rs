@@ -14,6 +14,7 @@ pub mod event;
 pub mod features;
 pub mod format;
 pub mod guard;
+mod limits;
 pub mod load;
 mod losses;
 mod machine;

@@ -14,6 +14,7 @@ use crate::attach::Context;
 use crate::child::Child;
 use crate::error::Error;
 use crate::event::Event;
+use crate::limits;
 use crate::machine::Machine;
 use crate::maps::LoadedMap;
 use crate::privileges;
@@ -30,9 +31,6 @@ pub use crate::sys::bpf::ProgramInfo;
 
 /// Longest time between two looks at the loss counters.
 const TICK: Duration = Duration::from_secs(1);
-/// Descriptors that are in use beside those of probes, at most: files that hold the code of
-/// processes for the most part.
-const OTHER_FILES: u64 = 4096;
 
 /// How to run.
 #[derive(Debug, Default)]
@@ -183,7 +181,7 @@ impl Session {
     /// it is attached.
     pub fn attach(&mut self, unit: UnitId) -> Result<AttachReport, Error> {
         let Some(unit) = self.units.get_mut(&unit) else { return Ok(AttachReport::default()) };
-        raise_file_limit(unit.plan().probes.len() as u64);
+        limits::raise_for(unit.plan().probes.len() as u64);
         if watched::shows_user_code(unit.plan()) {
             self.machine.watch(watched::processes(unit.plan(), self.context.pid));
             if watched::meets_any(unit.plan(), self.context.pid) {
@@ -548,25 +546,6 @@ fn open_process(pid: u32) -> Result<OwnedFd, Error> {
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&now)).is_ok_and(|n| n > 0)
-}
-
-/// Makes room for the descriptors of many probes, as far as the system allows: an event and a link,
-/// of timers on each CPU.
-fn raise_file_limit(probes: u64) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let per_probe = 2 * u64::from(crate::features::possible_cpus());
-    let wanted = probes.saturating_mul(per_probe).saturating_add(OTHER_FILES);
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|soft| soft >= wanted) {
-        return;
-    }
-    let may = maximum.map_or(wanted, |hard| wanted.min(hard));
-    let higher = Rlimit { current: Some(wanted), maximum: maximum.map(|hard| hard.max(wanted)) };
-    // What not everybody may, and if that fails what everybody may. If both do, so does attaching, and
-    // that says why.
-    if setrlimit(Resource::Nofile, higher).is_err() {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(may), maximum });
-    }
 }
 
 #[cfg(test)]

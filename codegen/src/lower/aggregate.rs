@@ -2,7 +2,6 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
-use rbtrace_lang::hir::visit::any_stmt_within;
 use rbtrace_lang::hir::{Aggregate, Expr, Int, MapId, Type};
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::types::{hist_buckets, lhist_buckets};
@@ -10,7 +9,6 @@ use rbtrace_probes_ebpf::types::{hist_buckets, lhist_buckets};
 use super::func::FnBuilder;
 use super::map::NO_EXIST;
 use super::mem::Place;
-use super::memory::Tail;
 use crate::error::Error;
 
 /// Values up to this many bytes are made from a zero on the stack.
@@ -32,15 +30,7 @@ impl FnBuilder<'_, '_, '_> {
             return Err(self.bug("an aggregation into a plain map"));
         };
         // As in bpftrace the key comes first, unlike that of an assignment.
-        let key = match (key, value) {
-            // A value with statements may change the variable that the key is.
-            (Some(key), Some(value)) if any_stmt_within(value, &mut |_| true) => {
-                let place = self.temp(&self.map_type(map)?.key)?;
-                self.put(key, place, Tail::Zero)?;
-                self.address(place)
-            }
-            (key, _) => self.key(map, key)?,
-        };
+        let key = self.key_before(map, key, value)?;
         let number = match value {
             Some(value) => self.scalar(value)?,
             None => self.iconst(1),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use rbtrace_lang::hir::visit::{blocks, locals_of, operands, parts};
+use rbtrace_lang::hir::visit::{blocks, local_of, locals_of, operands, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
 
 /// Ranges of constants up to this many rounds are loops of the program itself.
@@ -82,14 +82,9 @@ impl Captures {
     }
 
     fn expr(&mut self, expr: &Expr, mentioned: &mut BTreeSet<LocalId>) {
-        match &expr.kind {
-            ExprKind::Local(local)
-            | ExprKind::AddressOf(local)
-            | ExprKind::LocalStep { local, .. } => {
-                mentioned.insert(*local);
-            }
-            ExprKind::Block { stmts, .. } => self.statements(stmts, mentioned),
-            _ => {}
+        mentioned.extend(local_of(expr));
+        if let ExprKind::Block { stmts, .. } = &expr.kind {
+            self.statements(stmts, mentioned);
         }
         parts(expr).into_iter().for_each(|part| self.expr(part, mentioned));
     }

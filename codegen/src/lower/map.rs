@@ -28,6 +28,16 @@ impl<'p> FnBuilder<'_, '_, 'p> {
 
     /// Address of the key in memory. A scalar map has the `u32` 0.
     pub(super) fn key(&mut self, map: MapId, key: Option<&Expr>) -> Result<Value, Error> {
+        self.key_before(map, key, None)
+    }
+
+    /// As [`FnBuilder::key`], where something else is evaluated before the kernel gets the key.
+    pub(super) fn key_before(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        next: Option<&Expr>,
+    ) -> Result<Value, Error> {
         let ty = &self.map_type(map)?.key;
         let place = match key {
             None => {
@@ -36,15 +46,22 @@ impl<'p> FnBuilder<'_, '_, 'p> {
                 self.store(place, 4, zero);
                 place
             }
-            Some(key) => self.handed_over(key, ty)?,
+            Some(key) => self.handed_over(key, ty, next)?,
         };
         Ok(self.address(place))
     }
 
     /// Where a value is that the kernel gets as a key or a value of this type: where its variable
-    /// is, or in a temporary.
-    fn handed_over(&mut self, value: &Expr, ty: &Type) -> Result<Place, Error> {
-        if matches!(value.kind, ExprKind::Local(_)) && !ty.is_scalar() && value.ty == *ty {
+    /// is, or in a temporary. `next` is evaluated before the kernel gets it; if there are statements in
+    /// that, they may change the variable.
+    fn handed_over(
+        &mut self,
+        value: &Expr,
+        ty: &Type,
+        next: Option<&Expr>,
+    ) -> Result<Place, Error> {
+        let stays = !next.is_some_and(|next| any_stmt_within(next, &mut |_| true));
+        if stays && matches!(value.kind, ExprKind::Local(_)) && !ty.is_scalar() && value.ty == *ty {
             return self.memory_of(value);
         }
         let place = self.temp(ty)?;
@@ -157,15 +174,7 @@ impl<'p> FnBuilder<'_, '_, 'p> {
             let key = self.key(map, key)?;
             return self.set_cell(map, key, value);
         }
-        let place = match key {
-            // A key with statements may change the variable that the value is.
-            Some(key) if any_stmt_within(key, &mut |_| true) => {
-                let place = self.temp(&declared.value)?;
-                self.put(value, place, Tail::Zero)?;
-                place
-            }
-            _ => self.handed_over(value, &declared.value)?,
-        };
+        let place = self.handed_over(value, &declared.value, key)?;
         let key = self.key(map, key)?;
         let value = self.address(place);
         self.update(map, key, value, ANY)

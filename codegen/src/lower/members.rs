@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cranelift_codegen::ir::{Value, types::I64};
-use rbtrace_lang::hir::visit::{blocks, operands, parts};
+use rbtrace_lang::hir::visit::{blocks, local_of, operands, parts};
 use rbtrace_lang::hir::{Expr, ExprKind, LocalId, ProbeBlock, Stmt, StmtKind, Type};
 
 use super::func::{FnBuilder, Storage};
@@ -58,14 +58,10 @@ impl Reads {
                 self.compared(right);
                 return;
             }
-            ExprKind::Local(local)
-            | ExprKind::AddressOf(local)
-            | ExprKind::LocalStep { local, .. } => {
-                self.whole.insert(*local);
-            }
             ExprKind::Block { stmts, .. } => self.stmts(stmts),
             _ => {}
         }
+        self.whole.extend(local_of(e));
         parts(e).into_iter().for_each(|part| self.expr(part));
     }
 

@@ -23,8 +23,7 @@ impl FnBuilder<'_, '_, '_> {
                 let (l, r) = (self.scalars(left)?, self.scalars(right)?);
                 let mut all = self.iconst(1);
                 for (x, y) in l.into_iter().zip(r) {
-                    let is = self.b.ins().icmp(IntCC::Equal, x, y);
-                    let one = self.b.ins().uextend(I64, is);
+                    let one = self.same_scalars(x, y);
                     all = self.b.ins().band(all, one);
                 }
                 Ok(all)
@@ -50,8 +49,7 @@ impl FnBuilder<'_, '_, '_> {
                     let one = if a.is_scalar() {
                         let x = self.load_typed(l.plus(at), a)?;
                         let y = self.load_typed(r.plus(bt), b)?;
-                        let is = self.b.ins().icmp(IntCC::Equal, x, y);
-                        self.b.ins().uextend(I64, is)
+                        self.same_scalars(x, y)
                     } else {
                         self.same_places(l.plus(at), a, r.plus(bt), b)?
                     };
@@ -65,6 +63,12 @@ impl FnBuilder<'_, '_, '_> {
                 Ok(self.is_zero(differences))
             }
         }
+    }
+
+    /// 1 if both are the same, else 0.
+    fn same_scalars(&mut self, x: Value, y: Value) -> Value {
+        let is = self.b.ins().icmp(IntCC::Equal, x, y);
+        self.b.ins().uextend(I64, is)
     }
 
     /// 1 if the value is 0, else 0.

@@ -28,14 +28,21 @@ pub fn each_stmt(stmts: &[Stmt], f: &mut dyn FnMut(&Stmt)) {
     });
 }
 
+/// The variable that an expression itself mentions, apart from those in its parts.
+pub fn local_of(expr: &Expr) -> Option<LocalId> {
+    match expr.kind {
+        ExprKind::Local(local) | ExprKind::AddressOf(local) | ExprKind::LocalStep { local, .. } => {
+            Some(local)
+        }
+        _ => None,
+    }
+}
+
 /// Calls `f` for every variable that an expression mentions.
 pub fn locals_of(expr: &Expr, f: &mut dyn FnMut(LocalId)) {
-    match &expr.kind {
-        ExprKind::Local(local) | ExprKind::AddressOf(local) | ExprKind::LocalStep { local, .. } => {
-            f(*local)
-        }
-        ExprKind::Block { stmts, .. } => each_local(stmts, f),
-        _ => {}
+    local_of(expr).into_iter().for_each(&mut *f);
+    if let ExprKind::Block { stmts, .. } = &expr.kind {
+        each_local(stmts, f);
     }
     for part in parts(expr) {
         locals_of(part, f);
