@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use rbtrace_lang::diag::suggest::nearest;
 use rbtrace_runtime::cgroups::{self, Hierarchy};
 
 use crate::cli::Cli;
@@ -35,59 +34,13 @@ const NAMES: usize = 10;
 /// If there is no such cgroup, or several, or it is none of version 2.
 pub fn of_flags(flags: &Cli) -> Result<Option<OwnedFd>> {
     let folder = match (&flags.cgroup, &flags.container) {
-        (Some(path), _) => by_path(path, &mounted()?)?,
-        (None, Some(id)) => by_container(id, &mounted()?)?,
+        (Some(path), _) => cgroups::find(path)?,
+        (None, Some(id)) => by_container(id, &cgroups::unified()?)?,
         (None, None) => return Ok(None),
     };
     let opened = File::open(&folder);
     let opened = opened.with_context(|| format!("cannot open the cgroup {}", folder.display()))?;
     Ok(Some(opened.into()))
-}
-
-/// The hierarchy of version 2, wherever it is mounted.
-fn mounted() -> Result<Vec<Hierarchy>> {
-    let all = cgroups::hierarchies().into_iter();
-    let unified: Vec<Hierarchy> = all.filter(|one| one.name == cgroups::UNIFIED).collect();
-    if unified.is_empty() {
-        bail!(
-            "eBPF programs can only tell cgroups of version 2, whose file system is not mounted: \
-             mount -t cgroup2 cgroup2 DIR"
-        );
-    }
-    Ok(unified)
-}
-
-fn by_path(path: &Path, unified: &[Hierarchy]) -> Result<PathBuf> {
-    if path.is_dir() && cgroups::is_unified(path) {
-        return Ok(path.to_owned());
-    }
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    let below = unified.iter().map(|hierarchy| hierarchy.root.join(relative));
-    if let Some(found) = below.into_iter().find(|folder| folder.is_dir()) {
-        return Ok(found);
-    }
-    let shown = path.display();
-    let roots: Vec<String> = unified.iter().map(|one| one.root.display().to_string()).collect();
-    if path.is_dir() {
-        bail!("{shown} is no cgroup of version 2; those are below {}", roots.join(", "));
-    }
-    bail!("there is no cgroup {shown}{}", instead(relative, unified));
-}
-
-/// Names beside the one that was looked for that are much like it, or where to look.
-fn instead(relative: &Path, unified: &[Hierarchy]) -> String {
-    let parent = relative.parent().unwrap_or(Path::new(""));
-    let name = relative.file_name().unwrap_or_default().to_string_lossy();
-    let mut beside: Vec<String> = Vec::new();
-    for hierarchy in unified {
-        let folders = hierarchy.root.join(parent).read_dir().into_iter().flatten().flatten();
-        let folders = folders.filter(|entry| entry.file_type().is_ok_and(|ty| ty.is_dir()));
-        beside.extend(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-    }
-    match nearest(&name, beside.iter().map(String::as_str)).as_slice() {
-        [] => "; systemd-cgls or find /sys/fs/cgroup -type d shows them".into(),
-        names => format!("; there is {}", names.join(", ")),
-    }
 }
 
 fn by_container(id: &str, unified: &[Hierarchy]) -> Result<PathBuf> {

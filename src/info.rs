@@ -26,6 +26,7 @@ pub fn write(out: &mut dyn Write) -> io::Result<()> {
         ("load programs (CAP_BPF)", have.bpf()),
         ("trace (CAP_PERFMON)", have.perfmon()),
         ("attach to networks (CAP_NET_ADMIN)", have.net_admin()),
+        ("copy packets (CAP_NET_RAW)", have.net_raw()),
         ("mount tracefs (CAP_SYS_ADMIN)", have.sys_admin()),
     ] {
         writeln!(out, "  {what}: {}", yes(may))?;
@@ -79,6 +80,7 @@ fn needed_feature(kind: ProbeKind) -> Option<&'static str> {
         "lsm" => Some("BPF LSM"),
         "tracepoint" => Some("tracepoint"),
         "xdp" => Some("XDP link"),
+        "cgroup_skb" => Some("cgroup2"),
         _ => None,
     }
 }

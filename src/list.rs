@@ -7,11 +7,13 @@ use std::io::{self, Write};
 use anyhow::{Result, bail};
 use rbtrace_lang::catalog::Catalog;
 use rbtrace_lang::resolve::Resolved;
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
-use rbtrace_probes_ebpf::plan::{Object, Target};
+use rbtrace_probes_ebpf::plan::{Direction, Object, Target};
+use rbtrace_runtime::cgroups::{Hierarchy, unified};
 use rbtrace_runtime::symbols::cpp;
 
-use crate::catalog::{Machine, format, glob};
+use crate::catalog::{Machine, format};
 
 /// Units that the timer probes take.
 const UNITS: [&str; 4] = ["hz", "ms", "s", "us"];
@@ -88,6 +90,8 @@ impl Scope {
                     | ProbeKind::RawTracepoint
                     | ProbeKind::Tracepoint
                     | ProbeKind::Xdp
+                    | ProbeKind::Tc
+                    | ProbeKind::Socket
             ),
         }
     }
@@ -117,11 +121,8 @@ fn of_kind(
             user_functions(name, rest, every, machine, fields, out)?;
         }
         ProbeKind::Usdt => usdt(rest, every, machine, out)?,
-        ProbeKind::Xdp => {
-            for interface in machine.interfaces(rest).unwrap_or_default() {
-                writeln!(out, "{name}:{interface}")?;
-            }
-        }
+        ProbeKind::Xdp | ProbeKind::Tc | ProbeKind::Socket => interfaces(kind, rest, machine, out)?,
+        ProbeKind::CgroupSkb => cgroups(rest, out)?,
         ProbeKind::Software | ProbeKind::Hardware => counters(kind, rest, out)?,
         ProbeKind::Interval | ProbeKind::Profile => {
             for unit in UNITS.iter().filter(|unit| glob::matches(rest, unit)) {
@@ -129,6 +130,43 @@ fn of_kind(
             }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Network interfaces, both ways where packets are told apart by that; a mode is of no matter.
+fn interfaces(
+    kind: ProbeKind,
+    rest: &str,
+    machine: &Machine,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (pattern, direction) = rest.split_once(':').unwrap_or((rest, "*"));
+    let name = kind.spec().name;
+    for interface in machine.interfaces(pattern).unwrap_or_default() {
+        match kind {
+            ProbeKind::Tc => directions(&format!("{name}:{interface}"), direction, out)?,
+            _ => writeln!(out, "{name}:{interface}")?,
+        }
+    }
+    Ok(())
+}
+
+/// What a place is called for packets that go in each direction that the pattern matches.
+fn directions(place: &str, pattern: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut wanted = Direction::ALL.into_iter().filter(|one| glob::matches(pattern, one.name()));
+    wanted.try_for_each(|direction| writeln!(out, "{place}:{}", direction.name()))
+}
+
+/// Cgroups of version 2, by their paths from the hierarchy's root.
+fn cgroups(rest: &str, out: &mut dyn Write) -> Result<()> {
+    let (pattern, direction) = rest.split_once(':').unwrap_or((rest, "*"));
+    let mut paths: Vec<String> = unified()?.iter().flat_map(Hierarchy::paths).collect();
+    // The hierarchy may be mounted several times.
+    paths.sort_unstable();
+    paths.dedup();
+    for path in paths.iter().filter(|path| glob::matches(pattern, path)) {
+        directions(&format!("cgroup_skb:{path}"), direction, out)?;
     }
     Ok(())
 }

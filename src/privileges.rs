@@ -12,17 +12,19 @@ pub fn missing(kinds: impl IntoIterator<Item = ProbeKind>) -> Vec<Missing> {
 }
 
 fn missing_of(have: Capabilities, kinds: impl IntoIterator<Item = ProbeKind>) -> Vec<Missing> {
-    let (mut tracing, mut network) = (false, false);
+    let (mut tracing, mut network, mut packets) = (false, false, false);
     for kind in kinds {
         match kind.spec().program {
-            ProgramType::Xdp => network = true,
+            ProgramType::SocketFilter => packets = true,
+            program if program.is_for_packets() => network = true,
             _ => tracing = true,
         }
     }
     let needed = [
         (true, have.bpf(), "CAP_BPF to load programs"),
         (tracing, have.perfmon(), "CAP_PERFMON to trace"),
-        (network, have.net_admin(), "CAP_NET_ADMIN to attach to a network interface"),
+        (network, have.net_admin(), "CAP_NET_ADMIN to decide on packets"),
+        (packets, have.net_raw(), "CAP_NET_RAW to get copies of packets"),
     ];
     let missing = needed.iter().filter(|(needed, have, _)| *needed && !have);
     missing.map(|(.., what)| (*what).to_owned()).collect()

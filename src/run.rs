@@ -11,7 +11,7 @@ use rbtrace_lang::expand::Params;
 use rbtrace_lang::resolve::Options;
 use rbtrace_lang::span::Sources;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
-use rbtrace_probes_ebpf::plan::{MissingProbes, Object, Plan, Target};
+use rbtrace_probes_ebpf::plan::{Interface, MissingProbes, Object, Plan, Target};
 use rbtrace_runtime::child::Child;
 use rbtrace_runtime::event::{Event, Lost};
 use rbtrace_runtime::features::target_profile;
@@ -341,12 +341,13 @@ fn tell(
 
 /// Says which interfaces packets are seen on, where the script leaves that open, and how to choose.
 fn tell_interfaces(invocation: &Invocation, plan: &Plan) {
-    let mut names: Vec<&str> = plan
-        .probes
-        .iter()
-        .filter_map(|probe| match &probe.target {
-            Target::Xdp { interface, .. } => Some(interface.as_str()),
-            _ => None,
+    let targets = plan.probes.iter().map(|probe| &probe.target);
+    let mut names: Vec<&str> = targets
+        .clone()
+        .filter_map(|target| match target.interface()? {
+            Interface::Named(name) => Some(name.as_str()),
+            // They are told of when they are made.
+            Interface::Matching { .. } => None,
         })
         .collect();
     names.sort_unstable();
@@ -360,7 +361,9 @@ fn tell_interfaces(invocation: &Invocation, plan: &Plan) {
         }
         _ => String::new(),
     };
-    eprintln!("XDP on {} interfaces: {}{how}", names.len(), names.join(", "));
+    let other = |target: &Target| matches!(target, Target::Tc { .. } | Target::Socket { .. });
+    let what = if targets.clone().any(other) { "Probes" } else { "XDP" };
+    eprintln!("{what} on {} interfaces: {}{how}", names.len(), names.join(", "));
 }
 
 /// Says that everything is attached.

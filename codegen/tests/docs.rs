@@ -138,6 +138,9 @@ const fn attach_point(kind: ProbeKind) -> &'static str {
         ProbeKind::Uretprobe => "uretprobe:/bin/bash:main",
         ProbeKind::Usdt => "usdt:/bin/bash:shell:line",
         ProbeKind::Xdp => "xdp:eth0",
+        ProbeKind::Tc => "tc:eth0:ingress",
+        ProbeKind::Socket => "socket:eth0",
+        ProbeKind::CgroupSkb => "cgroup_skb:/system.slice:egress",
     }
 }
 

@@ -56,7 +56,7 @@ fn a_packet_counter_is_as_short_as_clangs() {
         kind: StmtKind::Aggregate { map: MapId(0), key: None, value: None, time: None },
         span: Span::default(),
     };
-    let target = plan::Target::Xdp { interface: "lo".into(), mode: None };
+    let target = plan::Target::Xdp { interface: plan::Interface::Named("lo".into()), mode: None };
     let text = listing(&program(ProbeKind::Xdp, target, vec![map], vec![count]));
     assert_eq!(instructions(&text), 11, "{text}");
 }

@@ -16,7 +16,7 @@ pub struct Helper {
     pub params: u8,
     /// First kernel that has it.
     pub since: KernelVersion,
-    /// Only for tracing programs: not in XDP.
+    /// Only for tracing programs: not in those for packets.
     pub tracing_only: bool,
 }
 
@@ -134,6 +134,6 @@ pub fn by_id(id: u32) -> Option<&'static Helper> {
 impl Helper {
     /// Whether a program of this type may call it on a kernel of this version.
     pub fn allowed(&self, program: ProgramType, kernel: KernelVersion) -> bool {
-        kernel >= self.since && !(self.tracing_only && program == ProgramType::Xdp)
+        kernel >= self.since && !(self.tracing_only && program.is_for_packets())
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod btf;
 pub mod format;
+pub mod glob;
 pub mod helpers;
 pub mod kinds;
 pub mod names;

@@ -4,10 +4,12 @@
 //! can load it, attach it and print what it reports.
 
 mod map;
+mod net;
 
 use serde::{Deserialize, Serialize};
 
 pub use map::{Map, MapKind, MapRole};
+pub use net::{Direction, Interface, XdpMode, is_index};
 
 use crate::kinds::ProbeKind;
 use crate::profile::TargetProfile;
@@ -63,6 +65,35 @@ impl Target {
     pub const fn is_pinned(&self) -> bool {
         matches!(self, Target::Iter { pin: Some(_), .. })
     }
+
+    /// The network interface that it is on.
+    pub const fn interface(&self) -> Option<&Interface> {
+        match self {
+            Target::Xdp { interface, .. }
+            | Target::Tc { interface, .. }
+            | Target::Socket { interface } => Some(interface),
+            _ => None,
+        }
+    }
+
+    /// Whether both may be one hook that takes a single program, or whose programs all run whatever the
+    /// first decides: there, one program has to call the next.
+    pub fn may_share_hook(&self, other: &Target) -> bool {
+        match (self, other) {
+            (Target::Xdp { interface: a, .. }, Target::Xdp { interface: b, .. }) => a.may_meet(b),
+            (
+                Target::CgroupSkb { path: a, direction: to },
+                Target::CgroupSkb { path: b, direction: from },
+            ) => to == from && may_be_one_folder(a, b),
+            _ => false,
+        }
+    }
+}
+
+/// Whether two paths may be of one cgroup, of which either may be relative to the hierarchy's root.
+fn may_be_one_folder(a: &str, b: &str) -> bool {
+    let [a, b] = [a, b].map(|path| path.trim_matches('/'));
+    a.ends_with(b) || b.ends_with(a)
 }
 
 /// A `u64` variable in `.bss` that user space sets before the first program runs.
@@ -99,6 +130,10 @@ pub struct Program {
     pub probes: Vec<u32>,
     /// The program asks for its attach cookie (needs Linux 5.15).
     pub uses_cookie: bool,
+    /// Where the program decides nothing it calls its entry, by its index here, in the map of the role
+    /// [`MapRole::Next`].
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub passes_on: bool,
     /// Line of the script on which the block begins; from 1.
     pub line: u32,
 }
@@ -201,10 +236,29 @@ pub enum Target {
     Usdt(UsdtProbe),
     /// On a network interface, before the kernel's stack.
     Xdp {
-        /// Name or index of the interface.
-        interface: String,
+        /// The interface.
+        interface: Interface,
         /// How to attach; absent: native, else generic.
         mode: Option<XdpMode>,
+    },
+    /// On a network interface, between it and the kernel's stack.
+    Tc {
+        /// The interface.
+        interface: Interface,
+        /// Packets that arrive, or those that are sent.
+        direction: Direction,
+    },
+    /// On a socket of rbtrace's own that gets a copy of each packet on a network interface.
+    Socket {
+        /// The interface.
+        interface: Interface,
+    },
+    /// On the sockets of processes in a cgroup (version 2) and those below it.
+    CgroupSkb {
+        /// Its folder, or its path from the root of the hierarchy.
+        path: String,
+        /// Packets that arrive, or those that are sent.
+        direction: Direction,
     },
 }
 
@@ -283,18 +337,6 @@ pub struct UsdtProbe {
     pub pid: Option<u32>,
     /// The probe before it is the same with other arguments: both count as one.
     pub continues: bool,
-}
-
-/// How an XDP program is attached (`XDP_FLAGS_*` in linux/if_link.h).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum XdpMode {
-    /// By the driver.
-    Native,
-    /// By the network core, on any interface.
-    Generic,
-    /// By the hardware.
-    Offload,
 }
 
 /// What a ring buffer record asks of user space. Offsets of arguments count from the start of
@@ -446,6 +488,11 @@ fn yes() -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn is_yes(value: &bool) -> bool {
     *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 impl Default for Config {

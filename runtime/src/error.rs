@@ -58,6 +58,28 @@ pub enum Error {
         /// Those that exist.
         existing: Vec<String>,
     },
+    /// A cgroup of version 2 does not exist.
+    #[error("there is no cgroup {path}{}", cgroups_instead(similar))]
+    UnknownCgroup {
+        /// What was asked for.
+        path: String,
+        /// Names of cgroups beside it, nearest first.
+        similar: Vec<String>,
+    },
+    /// A folder is no cgroup of version 2.
+    #[error("{path} is no cgroup of version 2; those are below {}", roots.join(", "))]
+    NotACgroup {
+        /// The folder.
+        path: String,
+        /// Where the hierarchy is mounted.
+        roots: Vec<String>,
+    },
+    /// There are no cgroups of version 2.
+    #[error(
+        "eBPF programs can only tell cgroups of version 2, whose file system is not mounted: \
+         mount -t cgroup2 cgroup2 DIR"
+    )]
+    NoCgroups,
     /// A program or library was not found.
     #[error("no program or library `{name}`: {searched}")]
     UnknownBinary {
@@ -231,6 +253,13 @@ fn did_you_mean(similar: &[String]) -> String {
     match similar {
         [] => String::new(),
         names => format!("; did you mean {}?", alternatives(names)),
+    }
+}
+
+fn cgroups_instead(similar: &[String]) -> String {
+    match similar {
+        [] => "; systemd-cgls or find /sys/fs/cgroup -type d shows them".into(),
+        names => format!("; there is {}", names.join(", ")),
     }
 }
 

@@ -11,6 +11,7 @@ use rbtrace_probes_ebpf::btf::{Btf, Kind};
 use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType, iter, lsm};
 use rbtrace_probes_ebpf::profile::{Arch, KernelVersion, TargetProfile};
 
+use crate::cgroups;
 use crate::load::instruction::{CALL, EXIT, MOV, instruction};
 use crate::load::{self, verifier};
 use crate::mounts;
@@ -26,16 +27,19 @@ pub(crate) enum Need {
     Bpf,
     /// Tracing programs and perf events.
     Tracing,
-    /// XDP.
+    /// Programs that decide on packets.
     Network,
+    /// Copies of packets.
+    Packets,
     /// Mounting.
     Mount,
     /// What only the administrator may see.
     SystemAdmin,
 }
 
-/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` in linux/capability.h.
+/// `CAP_NET_ADMIN`, `CAP_NET_RAW`, `CAP_SYS_ADMIN`, `CAP_PERFMON`, `CAP_BPF` in linux/capability.h.
 const NET_ADMIN: u32 = 12;
+const NET_RAW: u32 = 13;
 const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
@@ -70,6 +74,11 @@ impl Capabilities {
         self.has(NET_ADMIN)
     }
 
+    /// Whether packets may be copied from networks: `CAP_NET_RAW`.
+    pub fn net_raw(self) -> bool {
+        self.has(NET_RAW)
+    }
+
     /// Whether file systems may be mounted: `CAP_SYS_ADMIN`.
     pub fn sys_admin(self) -> bool {
         self.has(SYS_ADMIN)
@@ -92,8 +101,11 @@ pub(crate) fn missing_capability(need: Need) -> Option<&'static str> {
         Need::Tracing if !have.perfmon() => {
             Some(if split { "CAP_PERFMON" } else { "CAP_SYS_ADMIN" })
         }
-        Need::Network if !have.bpf() => Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" }),
+        Need::Network | Need::Packets if !have.bpf() => {
+            Some(if split { "CAP_BPF" } else { "CAP_SYS_ADMIN" })
+        }
         Need::Network if !have.net_admin() => Some("CAP_NET_ADMIN"),
+        Need::Packets if !have.net_raw() => Some("CAP_NET_RAW"),
         Need::Mount | Need::SystemAdmin if !have.sys_admin() => Some("CAP_SYS_ADMIN"),
         _ => None,
     }
@@ -325,6 +337,18 @@ pub fn info() -> Info {
         (takes, format!("active security modules: {names}"))
     });
     add("XDP link", since(5, 9));
+    add("tc link", {
+        let (new, note) = since(6, 6);
+        (new, if new { note } else { format!("{note}; filters of clsact serve") })
+    });
+    add("cgroup2", {
+        let found = cgroups::unified();
+        let root = found.map(|all| all.first().map(|one| one.root.display().to_string()));
+        match root {
+            Ok(root) => (true, root.unwrap_or_default()),
+            Err(e) => (false, e.to_string()),
+        }
+    });
     Info {
         release: kernel_release(),
         machine: rustix::system::uname().machine().to_string_lossy().into_owned(),

@@ -20,6 +20,7 @@ mod losses;
 mod machine;
 mod maps;
 mod mounts;
+mod netlink;
 mod packets;
 mod print;
 mod privileges;
@@ -41,7 +42,6 @@ mod unwind;
 pub mod value;
 mod watched;
 
-pub use attach::interfaces;
 pub use error::Error;
 pub use rbtrace_probes_ebpf::object::read_object;
 pub use session::{Options, Session, UnitId};

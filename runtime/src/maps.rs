@@ -345,7 +345,9 @@ impl LoadedMap {
             | MapRole::UnwindPlaces
             | MapRole::UnwindRows
             | MapRole::UnwindRules => true,
-            MapRole::Ring | MapRole::Scratch | MapRole::Packets | MapRole::Data => false,
+            MapRole::Ring | MapRole::Scratch | MapRole::Packets | MapRole::Next | MapRole::Data => {
+                false
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rbtrace_probes_ebpf::plan::{Action, MapRole, Plan};
+use rbtrace_probes_ebpf::plan::{Action, MapRole, Plan, Target};
 use rbtrace_probes_ebpf::profile::KernelVersion;
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
@@ -34,6 +34,12 @@ fn still_needed(plan: &Plan, kernel: KernelVersion) -> CapabilitySet {
     let user_code = files | CapabilitySet::SYS_PTRACE | CapabilitySet::CHECKPOINT_RESTORE;
     let has_action = |is: fn(&Action) -> bool| plan.actions.iter().any(is);
     let has_map = |role| plan.maps.iter().any(|map| map.role == role);
+    let on_interfaces = |is: fn(&Target) -> bool| {
+        let targets = plan.probes.iter().map(|probe| &probe.target);
+        targets.filter(|target| target.interface().is_some()).any(is)
+    };
+    // For another interface its programs may have to be loaded anew.
+    let calls_next = plan.programs.iter().any(|program| program.passes_on);
     let needs = [
         // Commands run as they would without rbtrace.
         (has_action(|action| matches!(action, Action::System { .. })), CapabilitySet::all()),
@@ -43,6 +49,13 @@ fn still_needed(plan: &Plan, kernel: KernelVersion) -> CapabilitySet {
         // Tables grow.
         (plan.unwinds(), user_code | CapabilitySet::BPF),
         (has_map(MapRole::Packets), CapabilitySet::DAC_OVERRIDE),
+        // Interfaces come while it runs.
+        (
+            on_interfaces(|target| !matches!(target, Target::Socket { .. })),
+            CapabilitySet::NET_ADMIN,
+        ),
+        (on_interfaces(|target| matches!(target, Target::Socket { .. })), CapabilitySet::NET_RAW),
+        (calls_next, CapabilitySet::BPF | CapabilitySet::PERFMON),
         (kernel < DESCRIPTORS_SUFFICE, CapabilitySet::BPF | CapabilitySet::SYS_ADMIN),
     ];
     needs

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{MapRole, Object, Plan};
@@ -17,12 +17,14 @@ use crate::event::Event;
 use crate::limits;
 use crate::machine::Machine;
 use crate::maps::LoadedMap;
+use crate::netlink::LinkEvents;
+use crate::netlink::link;
 use crate::privileges;
 use crate::progress::Progress;
 use crate::signals::StopFlag;
 use crate::sink::Sink;
 use crate::sys::bpf;
-use crate::unit::Unit;
+use crate::unit::{Unit, hooks};
 use crate::unwind::Following;
 use crate::watched;
 
@@ -108,8 +110,8 @@ pub struct Session {
     leftovers: Vec<OwnedFd>,
     /// The kernel counts runs as long as this is open.
     statistics: Option<OwnedFd>,
-    /// When it was last looked whether what is probed is still there.
-    looked: Instant,
+    /// Tells of network interfaces that come and go, once probes are on some.
+    links: Option<LinkEvents>,
     /// Tests or benchmarks ran, after which maps do not print.
     was_trial: bool,
     unwinding: Following,
@@ -138,7 +140,7 @@ impl Session {
             exit: None,
             leftovers: Vec::new(),
             statistics: None,
-            looked: Instant::now(),
+            links: None,
             was_trial: false,
             unwinding: Following::new(running, cpid),
         })
@@ -191,6 +193,10 @@ impl Session {
         if unit.plan().unwinds() {
             let begun = self.unwinding.begin(&self.machine);
             begun.map_err(Error::system("prepare unwind data"))?;
+        }
+        if hooks::has_interfaces(unit.plan()) && self.links.is_none() {
+            let events = LinkEvents::new();
+            self.links = Some(events.map_err(Error::system("watch the network interfaces"))?);
         }
         let result = unit.attach(&self.context);
         if result.is_err() {
@@ -288,6 +294,7 @@ impl Session {
     pub fn poll(&mut self, timeout: Option<Duration>, sink: &mut dyn Sink) -> Result<bool, Error> {
         let going = self.units.values().any(Unit::iterates);
         self.wait(if going { Some(Duration::ZERO) } else { timeout }, None)?;
+        self.follow_interfaces(sink)?;
         self.handle(sink)?;
         Ok(self.exit.is_some())
     }
@@ -297,7 +304,7 @@ impl Session {
         self.release_child()?;
         loop {
             let ended = self.target_ended();
-            self.release_gone(sink)?;
+            self.follow_interfaces(sink)?;
             let done = !self.may_report();
             self.handle(sink)?;
             self.answer_user_signal(sink)?;
@@ -445,13 +452,14 @@ impl Session {
         Ok(())
     }
 
-    /// Lets go of probes whose place is gone, at most once a tick.
-    fn release_gone(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
-        if self.looked.elapsed() < TICK {
+    /// Attaches probes to network interfaces that have come, and lets go of those that have gone.
+    fn follow_interfaces(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
+        if !self.links.as_ref().is_some_and(LinkEvents::have_come) {
             return Ok(());
         }
-        self.looked = Instant::now();
-        self.units.values_mut().try_for_each(|unit| unit.release_gone(sink))
+        let links = link::all()?;
+        let Self { units, context, .. } = self;
+        units.values_mut().try_for_each(|unit| unit.follow(&links, context, sink))
     }
 
     fn answer_user_signal(&self, sink: &mut dyn Sink) -> Result<(), Error> {
@@ -501,6 +509,7 @@ impl Session {
             .chain(self.machine.wakers())
             .chain(child)
             .chain(self.target.as_ref().map(AsFd::as_fd))
+            .chain(self.links.as_ref().map(AsFd::as_fd))
             .chain(stop.map(StopFlag::fd))
             .chain(self.user_signal.as_ref().map(StopFlag::fd))
             .collect();

@@ -1,6 +1,8 @@
 //! One object of a session.
 
 mod attaching;
+mod chains;
+pub(crate) mod hooks;
 mod iterate;
 
 use std::io::{self, Read};
@@ -42,6 +44,7 @@ pub(crate) struct Unit {
     files: PacketFiles,
     losses: Losses,
     attached: Vec<Group>,
+    hooks: hooks::Hooks,
     /// What `exit` was called with while an iterator had not come to its end.
     waiting_exit: Option<i32>,
 }
@@ -51,6 +54,8 @@ pub(crate) struct Unit {
 struct Group {
     probes: Vec<u32>,
     attachment: Attachment,
+    /// Index of the network interface that they are on.
+    interface: Option<u32>,
 }
 
 impl Unit {
@@ -74,8 +79,8 @@ impl Unit {
         let decoder = Decoder::with_resolve(Arc::clone(&loaded.plan), Box::new(resolve));
         let losses = Losses::new();
         let files = PacketFiles::default();
-        let (attached, waiting_exit) = (Vec::new(), None);
-        Ok(Self { loaded, decoder, ring, packets, files, losses, attached, waiting_exit })
+        let (attached, hooks, waiting_exit) = Default::default();
+        Ok(Self { loaded, decoder, ring, packets, files, losses, attached, hooks, waiting_exit })
     }
 
     /// Tells programs that heed a cgroup that it is this one.
@@ -120,7 +125,7 @@ impl Unit {
 
     /// Whether anything is attached that may still report.
     pub fn can_fire(&self) -> bool {
-        !self.attached.is_empty()
+        !self.attached.is_empty() || self.awaits_interface()
     }
 
     /// Runs every program of a kind, once for each of its probes.
@@ -189,25 +194,8 @@ impl Unit {
             return Default::default();
         };
         let group = self.attached.swap_remove(at);
+        self.let_go(&group.probes);
         (group.probes, attach::detach_all(vec![group.attachment]))
-    }
-
-    /// Lets go of XDP probes whose interface is gone, and says so.
-    pub fn release_gone(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
-        let is_gone = |group: &Group| {
-            let first = group.probes.first().and_then(|p| self.loaded.plan.probes.get(*p as usize));
-            let is_xdp = first.is_some_and(|p| matches!(p.target, Target::Xdp { .. }));
-            let link = group.attachment.links.first();
-            is_xdp && link.is_some_and(|l| bpf::has_interface(l.as_fd()).is_ok_and(|there| !there))
-        };
-        let (gone, left) =
-            std::mem::take(&mut self.attached).into_iter().partition::<Vec<_>, _>(is_gone);
-        self.attached = left;
-        for name in gone.iter().flat_map(|g| &g.probes).filter_map(|p| self.probe_name(*p)) {
-            let message = format!("{name}: the network interface is gone");
-            output(sink.event(&Event::Warning { message, location: None }))?;
-        }
-        Ok(())
     }
 
     /// Indices of the probes that are attached, sorted.
@@ -388,7 +376,8 @@ impl Unit {
     /// What the kernel says of its programs; nothing of those that it does not tell about or has not.
     pub fn programs(&self) -> Vec<ProgramInfo> {
         let info = |loaded: Option<&LoadedProgram>| bpf::program_info(loaded?.fd.as_fd()).ok();
-        self.loaded.programs().map(|loaded| info(loaded).unwrap_or_default()).collect()
+        let programs = self.loaded.programs().map(|loaded| info(loaded).unwrap_or_default());
+        programs.enumerate().map(|(index, info)| self.add_copies(index, info)).collect()
     }
 
     /// What the verifier says of each program.

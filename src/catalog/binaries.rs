@@ -5,9 +5,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rbtrace_probes_ebpf::glob;
 use rbtrace_runtime::symbols::{archive, find_binary, path_in_process};
-
-use super::glob;
 
 /// Paths that `pattern` names, sorted. With a slash it is a path or a pattern of paths; without
 /// one a name, or a pattern of names, of programs in `PATH`, else of a library.

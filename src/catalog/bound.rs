@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use rbtrace_probes_ebpf::btf::{Btf, Kind};
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::{iter, lsm};
 use rbtrace_runtime::features;
-
-use super::glob;
 
 /// Iterators that need nothing but their name, sorted.
 pub fn iterators(btf: &Btf<'_>, pattern: &str) -> Vec<String> {

@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use memchr::memmem;
+use rbtrace_probes_ebpf::glob;
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
-
-use super::glob;
 
 /// A function and the module that it is of; empty: the kernel itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

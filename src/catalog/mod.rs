@@ -4,7 +4,6 @@
 mod binaries;
 mod bound;
 pub mod format;
-pub mod glob;
 mod headers;
 mod imports;
 mod kernel;
@@ -24,6 +23,7 @@ use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
     Catalog, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
 };
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::{ProgramType, lsm};
 use rbtrace_runtime::Error;
 use rbtrace_runtime::features;

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use rbtrace_probes_ebpf::btf::Kind;
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::{iter, lsm};
 use rbtrace_probes_ebpf::plan::Target;
 
-use crate::catalog::{Machine, glob};
+use crate::catalog::Machine;
 
 /// The kinds of types that a pattern can be of: `struct NAME`.
 const TAGS: [(&str, &[Kind]); 3] =

@@ -3,6 +3,7 @@
 use rbtrace_lang::catalog::{Catalog, TypeSource};
 use rbtrace_lang::reference;
 use rbtrace_probes_ebpf::kinds::{Counter, ProbeKind};
+use rbtrace_probes_ebpf::plan::Direction;
 
 use super::command::COMMANDS;
 use crate::scripts;
@@ -148,7 +149,21 @@ fn targets<M: Catalog>(kind: ProbeKind, parts: &[&str], machine: &M) -> Vec<Stri
             let functions = files.first().and_then(|file| machine.user_functions(file, &pattern));
             functions.unwrap_or_default()
         }
-        (ProbeKind::Xdp, [_]) => machine.interfaces(&pattern).unwrap_or_default(),
+        (ProbeKind::Xdp | ProbeKind::Socket, [_]) => {
+            machine.interfaces(&pattern).unwrap_or_default()
+        }
+        (ProbeKind::Xdp, [_, prefix]) => starting_with(["native", "generic", "offload"], prefix),
+        (ProbeKind::Tc, [_]) => {
+            let mut found = machine.interfaces(&pattern).unwrap_or_default();
+            found.iter_mut().for_each(|interface| interface.push(':'));
+            found
+        }
+        (ProbeKind::CgroupSkb, [path]) => {
+            files(path).into_iter().filter(|path| path.ends_with('/')).collect()
+        }
+        (ProbeKind::Tc | ProbeKind::CgroupSkb, [_, prefix]) => {
+            starting_with(Direction::ALL.map(Direction::name), prefix)
+        }
         (ProbeKind::Software | ProbeKind::Hardware, [prefix]) => {
             let names = Counter::all(kind).iter().flat_map(Counter::names);
             starting_with(names.map(|name| format!("{name}:")), prefix)
@@ -282,6 +297,10 @@ mod tests {
         assert_eq!(of("k:vfs_read,k:vfs_w"), ["k:vfs_read,k:vfs_write"]);
         assert_eq!(of("uprobe:x:"), ["uprobe:x:main"]);
         assert_eq!(of("xdp:l"), ["xdp:lo"]);
+        assert_eq!(of("socket:l"), ["socket:lo"]);
+        assert_eq!(of("tc:l"), ["tc:lo:"]);
+        assert_eq!(of("tc:lo:i"), ["tc:lo:ingress"]);
+        assert_eq!(of("xdp:lo:g"), ["xdp:lo:generic"]);
         assert_eq!(of("iter:t"), ["iter:task", "iter:task_vma"]);
         assert_eq!(of("lsm:f"), ["lsm:file_open"]);
         assert_eq!(of("interval:m"), ["interval:ms:"]);

@@ -310,6 +310,7 @@ fn context_type(btf: &mut Builder, context: Context) -> TypeId {
         Context::Registers => "pt_regs",
         Context::PerfEvent => "bpf_perf_event_data",
         Context::Xdp => "xdp_md",
+        Context::Skb => "__sk_buff",
         Context::TracepointRecord | Context::Arguments | Context::Objects => return btf.ptr(0),
         Context::Opaque => "bpf_raw_tracepoint_args",
     };

@@ -122,6 +122,7 @@ fn plan(maps: Vec<Map>, functions: &[(&str, FunctionRole<'_>, FunctionCode)]) ->
                 kind: *kind,
                 probes: vec![],
                 uses_cookie: false,
+                passes_on: false,
                 line: 1,
             });
         }

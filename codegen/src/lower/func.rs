@@ -12,14 +12,15 @@ use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use rbtrace_lang::hir::{Int, LocalId, ProbeBlock, Type};
 use rbtrace_lang::span::Span;
-use rbtrace_probes_ebpf::helpers::Helper;
-use rbtrace_probes_ebpf::kinds::{KindSpec, ProgramType};
+use rbtrace_probes_ebpf::helpers::{self, Helper};
+use rbtrace_probes_ebpf::kinds::KindSpec;
 use rbtrace_probes_ebpf::plan::Target;
 
 use super::captures::{Captures, steering};
 use super::loops::Shared;
 use super::mem::{Memory, Place, StackUse};
 use super::members::Reads;
+use super::own_maps::OwnMap;
 use super::scratch;
 use super::unit::UnitBuilder;
 use crate::carrier::carrier;
@@ -210,13 +211,32 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
 
     /// Whether the tracing helpers may be called.
     pub(super) fn is_tracing(&self) -> bool {
-        self.kind().program != ProgramType::Xdp
+        !self.kind().program.is_for_packets()
     }
 
-    /// Returns the kind's default; code after it is unreachable.
+    /// Whether the program calls the next one of its hook where it decides nothing.
+    pub(super) fn passes_on(&self) -> bool {
+        self.unit.passes_on(self.index)
+    }
+
+    /// Ends the program without a decision: the next one of its hook takes over, or it returns the
+    /// kind's default. Code after it is unreachable.
     pub(super) fn return_default(&mut self) {
+        if self.passes_on() {
+            if self.is_callback {
+                return self.leave_callback_undecided();
+            }
+            self.call_next();
+        }
         let value = self.iconst(self.kind().default_return);
         self.return_as_is(value);
+    }
+
+    /// Goes over to the program that user space has put into this one's entry, if there is one.
+    fn call_next(&mut self) {
+        let map = self.unit.own_map(OwnMap::Next);
+        let (map, entry) = (self.map_ref(map), self.iconst(i64::from(self.index)));
+        self.helper(helpers::TAIL_CALL, &[self.ctx, map, entry]);
     }
 
     /// Returns what the script gives, where that means something; code after it is unreachable.
@@ -225,6 +245,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
             // The verifier does not see that what comes out of a loop is no more than that.
             return self.return_default();
         }
+        let value = self.known_verdict(value);
         match self.results() {
             Some(results) if !self.is_callback => self.return_within(value, &results),
             _ => self.return_as_is(value),

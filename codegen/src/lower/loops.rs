@@ -1,6 +1,7 @@
 //! Loops that the kernel runs. The body is a callback, a function of its own; variables that it shares with the
 //! rest of the block live on the block's stack, to which the callback gets a pointer.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, UserFuncName, Value};
 use cranelift_frontend::FunctionBuilderContext;
 use rbtrace_lang::hir::{Int, LocalId, MapId, Stmt, Type};
@@ -14,8 +15,12 @@ use crate::error::Error;
 
 /// Offset of the program's context in the shared memory.
 const CONTEXT: u32 = 0;
-/// Offset of the flag that the program is to end.
+/// Offset of what says that the program is to end, and how: 0, [`DECIDED`] or [`UNDECIDED`].
 const RETURNED: u32 = 8;
+/// With a result.
+const DECIDED: i64 = 1;
+/// Without, so that the next program of the hook takes over.
+const UNDECIDED: i64 = 2;
 /// Offset of the program's result.
 const RESULT: u32 = 16;
 /// Offset of a pointer to the program's scratch memory.
@@ -235,10 +240,24 @@ impl<'p> FnBuilder<'_, '_, 'p> {
     pub(super) fn leave_callback_returning(&mut self, value: Value) {
         if let Some(shared) = &self.shared {
             let place = shared.place;
-            let one = self.iconst(1);
-            self.store(place.plus(RETURNED), 8, one);
+            let decided = self.iconst(DECIDED);
+            self.store(place.plus(RETURNED), 8, decided);
             self.store(place.plus(RESULT), 8, value);
         }
+        self.stop_loop();
+    }
+
+    /// In a callback: ends the loop and tells the program to end without a decision.
+    pub(super) fn leave_callback_undecided(&mut self) {
+        if let Some(shared) = &self.shared {
+            let place = shared.place;
+            let undecided = self.iconst(UNDECIDED);
+            self.store(place.plus(RETURNED), 8, undecided);
+        }
+        self.stop_loop();
+    }
+
+    fn stop_loop(&mut self) {
         let stop = self.iconst(1);
         self.return_from_function(stop);
     }
@@ -249,6 +268,13 @@ impl<'p> FnBuilder<'_, '_, 'p> {
         let place = shared.place;
         let asked = self.load(place.plus(RETURNED), Int::U64);
         self.when(asked, |f| {
+            if f.passes_on() {
+                let undecided = f.b.ins().icmp_imm_s(IntCC::Equal, asked, UNDECIDED);
+                f.when(undecided, |f| {
+                    f.return_default();
+                    Ok(())
+                })?;
+            }
             let result = f.load(place.plus(RESULT), Int::U64);
             f.return_value(result);
             Ok(())

@@ -30,6 +30,8 @@ pub(super) enum OwnMap {
     BuildIdStacks,
     /// Packets on their way to files.
     Packets,
+    /// Programs that others call where they decide nothing.
+    Next,
     /// The cgroup that is traced.
     Cgroup,
     /// Where processes have mapped code.
@@ -68,6 +70,7 @@ impl OwnMap {
                 let cpus = profile.cpus.max(1);
                 ("packets", R::Packets, K::PerfEventArray, u32_type, event, cpus)
             }
+            OwnMap::Next => ("next", R::Next, K::ProgArray, u32_type.clone(), u32_type, 1),
             OwnMap::Cgroup => ("cgroup", R::Cgroup, K::CgroupArray, u32_type.clone(), u32_type, 1),
             OwnMap::UnwindPlaces => {
                 let (key, place) = (unwind::key_type(), unwind::place_type());

@@ -52,6 +52,8 @@ pub(super) struct UnitBuilder<'a> {
     globals: HashMap<&'static str, u32>,
     /// For each block whether it may call `exit()` and run again before user space has ended.
     heeding_exit: Vec<bool>,
+    /// For each block whether another one may have to decide where it does not.
+    passing_on: Vec<bool>,
 }
 
 /// How far a unit has grown, to go back to.
@@ -101,6 +103,7 @@ impl<'a> UnitBuilder<'a> {
             spans: HashMap::new(),
             globals: HashMap::new(),
             heeding_exit: program.blocks.iter().map(may_exit_again).collect(),
+            passing_on: passing_on(program),
         };
         for map in &program.maps {
             this.script_map(map);
@@ -157,6 +160,7 @@ impl<'a> UnitBuilder<'a> {
             kind: block.kind,
             probes: block.probes.clone(),
             uses_cookie: false,
+            passes_on: self.passes_on(index),
             line,
         });
         let mark =
@@ -209,6 +213,9 @@ impl<'a> UnitBuilder<'a> {
             if let Some(&map) = self.own_maps.get(&own) {
                 self.unit.plan.maps[map as usize].max_entries = entries.max(1);
             }
+        }
+        if let Some(&map) = self.own_maps.get(&OwnMap::Next) {
+            self.unit.plan.maps[map as usize].max_entries = self.program.blocks.len() as u32;
         }
         self.unit.functions.sort_by_key(|f| match f.role {
             Role::Program(index) => index,
@@ -322,6 +329,11 @@ impl<'a> UnitBuilder<'a> {
             self.unit.plan.globals.push(Global { value, offset });
         }
         offset
+    }
+
+    /// Whether a block's program calls the next one of its hook where it decides nothing.
+    pub(super) fn passes_on(&self, index: u32) -> bool {
+        self.passing_on.get(index as usize) == Some(&true)
     }
 
     /// Whether a block stops running once user space has been told to end.
@@ -448,6 +460,22 @@ fn may_exit_again(block: &ProbeBlock) -> bool {
     let ends_by_itself = block.kind.is_run() || block.kind == ProbeKind::Iter;
     let mut is_exit = |stmt: &Stmt| matches!(stmt.kind, StmtKind::Action(hir::Action::Exit(_)));
     !ends_by_itself && any_stmt(&block.body, &mut is_exit)
+}
+
+/// For each block whether a later one may be on one of its hooks, where programs have to call each other.
+fn passing_on(program: &hir::Program) -> Vec<bool> {
+    let target = |probe: &u32| program.probes.get(*probe as usize).map(|probe| &probe.target);
+    let meets = |block: &ProbeBlock, later: &ProbeBlock| {
+        block.probes.iter().filter_map(target).any(|one| {
+            later.probes.iter().filter_map(target).any(|other| one.may_share_hook(other))
+        })
+    };
+    let passes_on = |(index, block): (usize, &ProbeBlock)| {
+        let later = program.blocks.get(index + 1..).unwrap_or_default();
+        let mut later = later.iter().filter(|later| later.kind == block.kind);
+        block.kind.calls_next() && later.any(|later| meets(block, later))
+    };
+    program.blocks.iter().enumerate().map(passes_on).collect()
 }
 
 /// The ELF section of a program, by libbpf's conventions.

@@ -1,5 +1,6 @@
 //! Members, elements and what pointers point to.
 
+use rbtrace_probes_ebpf::kinds::skb;
 use rbtrace_probes_ebpf::types as plan;
 
 use crate::ast::{self, BinaryOp};
@@ -144,6 +145,16 @@ impl Checker<'_> {
                 "unreadable-field",
                 field.span,
                 "the kernel does not let programs read the common fields of a tracepoint",
+            )));
+        }
+        let is_context =
+            matches!(&base.expr.kind, ExprKind::Load(at) if space_of(&at.ty) == Space::Own);
+        if is_context && record.name == skb::NAME && skb::is_hidden(self.at.kind, &field.name) {
+            let kind = self.at.spec().name;
+            return Err(self.error(Diagnostic::error(
+                "unreadable-field",
+                field.span,
+                format!("the kernel does not let `{kind}` programs read `{}`", field.name),
             )));
         }
         let ty = match self.member_type(id, index) {

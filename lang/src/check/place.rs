@@ -1,6 +1,6 @@
 //! Where names of the language make sense: in which kinds of probes.
 
-use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind, ProgramType};
+use rbtrace_probes_ebpf::kinds::{Context, KindSpec, ProbeKind};
 
 use crate::diag::Diagnostic;
 use crate::span::Span;
@@ -29,7 +29,7 @@ impl Place {
     /// those of tests and benchmarks are not.
     pub const IN_TASK: Place = Place {
         note: "only programs that trace can look into a process",
-        ..Place::new(|spec| spec.has_task && spec.program != ProgramType::Xdp, "")
+        ..Place::new(|spec| spec.has_task && !spec.program.is_for_packets(), "")
     };
     /// Probes in a process that a signal would be for.
     pub const WITH_SIGNALLED: Place = Place::new(

@@ -1,11 +1,12 @@
 //! What a block returns, and what that means to the kernel.
 
-use rbtrace_probes_ebpf::kinds::lsm;
+use rbtrace_probes_ebpf::kinds::{ProbeKind, lsm};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::ast;
 use crate::catalog::ctypes::CType;
 use crate::diag::Diagnostic;
+use crate::expand::visit::{self, VisitMut};
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind, Type};
 use crate::span::Span;
 
@@ -20,6 +21,7 @@ impl Checker<'_> {
         span: Span,
         into: &mut Vec<Stmt>,
     ) -> Typed<()> {
+        self.no_other_verdicts(expr)?;
         let value = self.value(expr)?;
         let (Type::Int(_) | Type::Enum(_) | Type::Bool) = value.expr.ty else {
             let found = self.show(&value.expr.ty);
@@ -40,8 +42,53 @@ impl Checker<'_> {
             let hook = hook.clone();
             self.check_verdict(&hook, &value)?;
         }
+        self.is_verdict(&value)?;
         into.push(Stmt { kind: StmtKind::Return(Some(value)), span });
         Ok(())
+    }
+
+    /// An error if a block about packets names a verdict of another kind of probe: by its number it may
+    /// mean something here as well.
+    fn no_other_verdicts(&mut self, expr: &ast::Expr) -> Typed<()> {
+        let here = self.at.kind;
+        if !here.is_about_packets() {
+            return Ok(());
+        }
+        let mut names = Names(Vec::new());
+        names.expr(&mut expr.clone());
+        let has = |kind: ProbeKind, name: &str| kind.spec().verdicts.iter().any(|v| v.name == name);
+        for (name, span) in names.0.into_iter().filter(|(name, _)| !has(here, name)) {
+            let Some(other) = ProbeKind::ALL.into_iter().find(|kind| has(*kind, &name)) else {
+                continue;
+            };
+            let note = format!("it is one of `{}` probes", other.spec().name);
+            return Err(self.error(self.no_verdict(&name, span).note(note)));
+        }
+        Ok(())
+    }
+
+    /// An error unless a number that is known is one of the verdicts of the block's kind, if it has any.
+    fn is_verdict(&mut self, value: &Expr) -> Typed<()> {
+        let verdicts = self.at.spec().verdicts;
+        match value.kind {
+            ExprKind::Int(n) if !verdicts.is_empty() && verdicts.iter().all(|v| v.value != n) => {
+                Err(self.error(self.no_verdict(&n.to_string(), value.span)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn no_verdict(&self, what: &str, span: Span) -> Diagnostic {
+        let spec = self.at.spec();
+        let message = format!("{what} is no verdict of `{}` probes", spec.name);
+        let error = Diagnostic::error("bad-return", span, message);
+        match spec.verdicts {
+            [] => error.label("they see copies of packets: nothing is decided"),
+            verdicts => {
+                let names: Vec<_> = verdicts.iter().map(|verdict| verdict.name).collect();
+                error.label(format!("expected one of {}", names.join(", ")))
+            }
+        }
     }
 
     /// Whether a value can be the verdict on a hook, and the user allows it.
@@ -80,5 +127,17 @@ impl Checker<'_> {
             )
             .note("0, or no `return` at all, leaves the decision to the kernel"),
         ))
+    }
+}
+
+/// The names in an expression, and where they are.
+struct Names(Vec<(String, Span)>);
+
+impl VisitMut for Names {
+    fn expr(&mut self, expr: &mut ast::Expr) {
+        if let ast::ExprKind::Ident(name) = &expr.kind {
+            self.0.push((name.clone(), expr.span));
+        }
+        visit::expr(self, expr);
     }
 }

@@ -4,8 +4,10 @@
 //! are expanded by asking the [`Catalog`].
 
 mod begin_end;
+mod cgroup_skb;
 mod counter;
 mod fentry;
+mod interface;
 mod iter;
 mod kprobe;
 mod lsm;
@@ -13,7 +15,9 @@ mod own;
 mod point;
 mod rawtracepoint;
 pub mod settings;
+mod socket;
 mod source_line;
+mod tc;
 mod timer;
 mod tracepoint;
 mod uprobe;
@@ -21,6 +25,9 @@ mod usdt;
 mod watchpoint;
 mod xdp;
 
+use std::collections::HashSet;
+
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{self, MissingProbes};
 use rbtrace_probes_ebpf::profile::TargetProfile;
@@ -31,7 +38,7 @@ use crate::diag::{Diagnostic, Severity};
 use crate::hir;
 use crate::span::Span;
 use point::Point;
-pub(crate) use point::{glob_matches, number};
+pub(crate) use point::number;
 use settings::Settings;
 
 /// Everything outside the script that `resolve` and `check` need.
@@ -172,6 +179,7 @@ impl Resolver<'_> {
             let Some(point) = Point::new(written) else { continue };
             self.attach_point(&point, settings, &mut points, &mut unmatched);
         }
+        leave_out_repeated(&mut points);
         // One of several wildcards may match nothing; the block as a whole may not.
         let bearable = match settings.run.missing_probes {
             MissingProbes::Error if !points.is_empty() => MissingProbes::Warn,
@@ -239,7 +247,7 @@ impl Resolver<'_> {
         if point.kind_is_pattern() {
             let kinds: Vec<_> = ProbeKind::ALL
                 .into_iter()
-                .filter(|kind| glob_matches(&point.kind, kind.spec().name))
+                .filter(|kind| glob::matches(&point.kind, kind.spec().name))
                 .collect();
             if kinds.is_empty() {
                 self.errors.push(Diagnostic::error(
@@ -291,6 +299,9 @@ impl Resolver<'_> {
             ProbeKind::Usdt => usdt::expand(point, self.cx),
             ProbeKind::Uprobe | ProbeKind::Uretprobe => uprobe::expand(kind, point, self.cx),
             ProbeKind::Xdp => xdp::expand(point, self.cx),
+            ProbeKind::Tc => tc::expand(point, self.cx),
+            ProbeKind::Socket => socket::expand(point, self.cx),
+            ProbeKind::CgroupSkb => cgroup_skb::expand(point),
         }
     }
 
@@ -315,6 +326,12 @@ impl Resolver<'_> {
             ),
         );
     }
+}
+
+/// A block sees a packet once on an interface, however often that is named.
+fn leave_out_repeated(points: &mut Vec<Attachment>) {
+    let mut seen = HashSet::new();
+    points.retain(|at| !at.kind.is_about_packets() || seen.insert(at.probe.target.clone()));
 }
 
 fn kind_list() -> String {

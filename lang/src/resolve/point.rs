@@ -1,5 +1,7 @@
 //! An attach point as text: its parts, and what all kinds need to read them.
 
+pub(super) use rbtrace_probes_ebpf::glob::is_glob as is_pattern;
+
 use crate::ast::{self, AttachPiece};
 use crate::diag::Diagnostic;
 use crate::span::Span;
@@ -91,40 +93,6 @@ fn piece_text(piece: &AttachPiece) -> &str {
     }
 }
 
-/// Whether a name has wildcards in it.
-pub fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?', '['])
-}
-
-/// Whether `text` matches a pattern of `*` and `?`.
-pub fn glob_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    // Where to go on if the last `*` is to take one byte more.
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-            }
-            Some(b) if *b == b'?' || text.get(t) == Some(b) => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((after, from)) => {
-                    p = after;
-                    t = from + 1;
-                    retry = Some((after, t));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|b| *b == b'*'))
-}
-
 /// Reads a number as scripts write it: decimal, `0x`, octal, `1e6`, `1_000`, and durations such
 /// as `10ms`, which are nanoseconds.
 pub fn number(text: &str) -> Option<u64> {
@@ -168,8 +136,7 @@ pub fn split_offset(text: &str) -> Result<(&str, u64), String> {
 
 /// The full name of a probe kind that exists but is not built yet.
 pub fn unsupported_kind(name: &str) -> Option<&'static str> {
-    const KINDS: &[(&str, &[&str])] =
-        &[("asyncwatchpoint", &["aw"]), ("tc", &[]), ("socket", &[]), ("cgroup_skb", &[])];
+    const KINDS: &[(&str, &[&str])] = &[("asyncwatchpoint", &["aw"])];
     KINDS.iter().find(|(full, short)| *full == name || short.contains(&name)).map(|(full, _)| *full)
 }
 
@@ -187,13 +154,5 @@ mod tests {
         assert_eq!(number("vfs"), None);
         assert_eq!(number("99999999999d"), None);
         assert_eq!(split_offset("f+0x10"), Ok(("f", 16)));
-    }
-
-    #[test]
-    fn globs() {
-        assert!(glob_matches("k*probe", "kretprobe"));
-        assert!(glob_matches("*", ""));
-        assert!(glob_matches("a*b*c", "aXbXbXc"));
-        assert!(!glob_matches("k*probe", "uprobe"));
     }
 }

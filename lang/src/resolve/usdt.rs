@@ -1,9 +1,10 @@
 //! `usdt`.
 
+use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::plan::{Probe, Target, UsdtProbe};
 
-use super::point::{Point, glob_matches, is_pattern};
+use super::point::{Point, is_pattern};
 use super::{Context, Expansion, Failure, did_you_mean, uprobe};
 use crate::catalog;
 use crate::diag::Diagnostic;
@@ -32,7 +33,7 @@ pub(super) fn expand(point: &Point, cx: &Context<'_>) -> Expansion {
         let all = cx.catalog.usdt_probes(binary).unwrap_or_default();
         let wanted = all
             .iter()
-            .filter(|p| glob_matches(provider, &p.provider) && glob_matches(name, &p.name));
+            .filter(|p| glob::matches(provider, &p.provider) && glob::matches(name, &p.name));
         let before = probes.len();
         probes.extend(wanted.map(|wanted| probe(binary, wanted, cx)));
         if probes.len() == before && !many {

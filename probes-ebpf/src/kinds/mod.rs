@@ -4,6 +4,7 @@
 //! [`ProbeKind::spec`]; nothing else in this crate knows kinds by name.
 
 mod begin_end;
+pub mod cgroup_skb;
 mod counter;
 mod fentry;
 pub mod iter;
@@ -11,6 +12,9 @@ mod kprobe;
 pub mod lsm;
 mod own;
 mod rawtracepoint;
+pub mod skb;
+mod socket;
+pub mod tc;
 mod timer;
 mod tracepoint;
 mod uprobe;
@@ -74,25 +78,46 @@ pub enum ProbeKind {
     Usdt,
     /// `xdp`: a packet that arrives on an interface.
     Xdp,
+    /// `tc`: a packet between an interface and the kernel's stack.
+    Tc,
+    /// `socket`: a copy of a packet on an interface.
+    Socket,
+    /// `cgroup_skb`: a packet of the sockets of a cgroup.
+    CgroupSkb,
 }
 
 /// The kernel's program types that probes use (`enum bpf_prog_type` in linux/bpf.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProgramType {
+    /// `BPF_PROG_TYPE_SOCKET_FILTER`
+    SocketFilter = 1,
     /// `BPF_PROG_TYPE_KPROBE`, of uprobes too
     Kprobe = 2,
+    /// `BPF_PROG_TYPE_SCHED_CLS`
+    SchedCls = 3,
     /// `BPF_PROG_TYPE_TRACEPOINT`
     Tracepoint = 5,
     /// `BPF_PROG_TYPE_XDP`
     Xdp = 6,
     /// `BPF_PROG_TYPE_PERF_EVENT`
     PerfEvent = 7,
+    /// `BPF_PROG_TYPE_CGROUP_SKB`
+    CgroupSkb = 8,
     /// `BPF_PROG_TYPE_RAW_TRACEPOINT`
     RawTracepoint = 17,
     /// `BPF_PROG_TYPE_TRACING`
     Tracing = 26,
     /// `BPF_PROG_TYPE_LSM`
     Lsm = 29,
+}
+
+impl ProgramType {
+    /// Whether programs of this type are for packets: they trace nothing, and none of the helpers that
+    /// look into tasks are for them.
+    pub const fn is_for_packets(self) -> bool {
+        use ProgramType as T;
+        matches!(self, T::Xdp | T::SchedCls | T::SocketFilter | T::CgroupSkb)
+    }
 }
 
 /// What the context pointer of a program points to.
@@ -111,6 +136,9 @@ pub enum Context {
     PerfEvent,
     /// `struct xdp_md`.
     Xdp,
+    /// `struct __sk_buff`. Its packet begins with the frame's header, of a `cgroup_skb` probe with that
+    /// of IP; a `socket` probe cannot read `data` and `data_end`, and has to copy what it wants to see.
+    Skb,
     /// Nothing that a script can read.
     Opaque,
 }
@@ -182,7 +210,7 @@ pub struct KindSpec {
 
 impl ProbeKind {
     /// Every kind, in the order of listings.
-    pub const ALL: [ProbeKind; 22] = [
+    pub const ALL: [ProbeKind; 25] = [
         ProbeKind::Begin,
         ProbeKind::End,
         ProbeKind::Signal,
@@ -205,6 +233,9 @@ impl ProbeKind {
         ProbeKind::Uretprobe,
         ProbeKind::Usdt,
         ProbeKind::Xdp,
+        ProbeKind::Tc,
+        ProbeKind::Socket,
+        ProbeKind::CgroupSkb,
     ];
 
     /// What programs of this kind look like.
@@ -232,6 +263,9 @@ impl ProbeKind {
             ProbeKind::Uprobe => &uprobe::UPROBE,
             ProbeKind::Uretprobe => &uprobe::URETPROBE,
             ProbeKind::Xdp => &xdp::XDP,
+            ProbeKind::Tc => &tc::TC,
+            ProbeKind::Socket => &socket::SOCKET,
+            ProbeKind::CgroupSkb => &cgroup_skb::CGROUP_SKB,
         }
     }
 
@@ -259,9 +293,22 @@ impl ProbeKind {
         matches!(self, ProbeKind::Uprobe | ProbeKind::Uretprobe | ProbeKind::Usdt)
     }
 
-    /// Whether the verifier takes no program of this kind that returns anything but the default.
+    /// Whether a program of this kind must return the default: the verifier takes no other value, or the
+    /// kernel would do something that no script is meant to do.
     pub const fn returns_nothing(self) -> bool {
-        matches!(self, ProbeKind::Fentry | ProbeKind::Fexit | ProbeKind::Iter)
+        use ProbeKind as K;
+        matches!(self, K::Fentry | K::Fexit | K::Iter | K::Socket)
+    }
+
+    /// Whether a program that decides nothing has to call the next one of its hook, because the kernel
+    /// runs a single program there, or all whatever one of them decides.
+    pub const fn calls_next(self) -> bool {
+        matches!(self, ProbeKind::Xdp | ProbeKind::CgroupSkb)
+    }
+
+    /// Whether probes of this kind are about packets.
+    pub const fn is_about_packets(self) -> bool {
+        matches!(self.spec().context, Context::Xdp | Context::Skb)
     }
 
     /// The kind that a script calls `name`, by its full name or an alias.

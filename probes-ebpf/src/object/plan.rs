@@ -1,7 +1,7 @@
 //! The plan: every index, size and name in it can be used without a second look.
 
 use super::ReadError;
-use crate::plan::{Action, MapRole, Period, Plan, Target};
+use crate::plan::{Action, Interface, MapRole, Period, Plan, Target};
 use crate::record::HEADER_SIZE;
 use crate::types::{Field, Record, Stack, Type};
 
@@ -194,7 +194,13 @@ fn check_target(target: &Target) -> Checked {
             text(&f.binary)?;
             f.symbol.iter().try_for_each(|s| text(s))
         }
-        Target::Xdp { interface, .. } => component(interface),
+        Target::Xdp { interface, .. }
+        | Target::Tc { interface, .. }
+        | Target::Socket { interface } => match interface {
+            Interface::Named(name) => component(name),
+            Interface::Matching { pattern, .. } => component(pattern),
+        },
+        Target::CgroupSkb { path, .. } => text(path),
     }
 }
 

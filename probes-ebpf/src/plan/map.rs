@@ -71,6 +71,9 @@ pub enum MapRole {
     UnwindRows,
     /// Rules for unwinding, by number.
     UnwindRules,
+    /// Programs that others call where they decide nothing (see [`super::Program::passes_on`]). At most
+    /// one in a plan.
+    Next,
     /// The cgroup that is traced, which user space names. At most one in a plan.
     Cgroup,
     /// The perf buffer that carries packets. At most one in a plan; it has an entry for each CPU,

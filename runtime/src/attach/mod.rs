@@ -1,24 +1,26 @@
 //! Attaching programs to probes, a file for each kind.
 //!
 //! Whatever is attached hangs on file descriptors alone: when they are closed, by whatever end
-//! of the process, nothing is left in the kernel.
+//! of the process, nothing is left in the kernel. The one exception are filters of `tc` probes on kernels
+//! without links for them, which a process of their own removes.
 
+mod cgroup_skb;
 mod counter;
 mod fentry;
+pub(crate) mod hook;
 pub(crate) mod iter;
 pub(crate) mod kprobe;
 mod lsm;
-mod netlink;
 mod rawtracepoint;
 pub(crate) mod run;
+mod socket;
+mod tc;
 mod timer;
 mod tracepoint;
 mod uprobe;
 mod usdt;
 mod watchpoint;
 mod xdp;
-
-pub use xdp::interfaces;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -31,6 +33,7 @@ use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::load::LoadedProgram;
 use crate::progress::Progress;
+use crate::sys::farewell::Farewell;
 use crate::sys::{bpf, perf};
 use crate::tracefs::Tracefs;
 
@@ -47,6 +50,8 @@ pub(crate) struct Attachment {
     /// Perf events that the links are on, or that the program is on without a link. Closing one
     /// takes the kernel long.
     pub events: Vec<OwnedFd>,
+    /// What removes it where no descriptor does.
+    pub farewell: Option<Farewell>,
     /// An iterator, which runs when it is told to.
     pub iterator: Option<iter::Run>,
     /// What the user should know of how it was attached.
@@ -153,7 +158,12 @@ pub(crate) fn attach(site: &Site<'_>, target: &Target) -> Result<Attachment, Err
         Target::Usdt(probe) => usdt::attach(site, probe),
         Target::Uprobe(function) => uprobe::attach(site, function, false),
         Target::Uretprobe(function) => uprobe::attach(site, function, true),
-        Target::Xdp { interface, mode } => xdp::attach(site, interface, *mode),
+        Target::Xdp { .. }
+        | Target::Tc { .. }
+        | Target::Socket { .. }
+        | Target::CgroupSkb { .. } => {
+            Err(Error::Malformed("a probe for packets is attached by its hook".into()))
+        }
     }
 }
 

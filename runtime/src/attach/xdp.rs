@@ -1,15 +1,15 @@
 //! `xdp`: a link on a network interface.
 
-use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rbtrace_probes_ebpf::plan::XdpMode;
 use rbtrace_probes_ebpf::profile::KernelVersion;
 
-use super::{Attachment, Site, netlink};
+use super::{Attachment, Context};
 use crate::error::{Error, Unsupported};
 use crate::features::Need;
+use crate::netlink::link::{self, Link};
 use crate::sys::bpf;
 
 /// `XDP_FLAGS_SKB_MODE`, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_HW_MODE` in linux/if_link.h.
@@ -21,18 +21,19 @@ const SINCE: KernelVersion = KernelVersion::new(5, 9);
 
 /// Attaches to an interface: as asked for, or natively and, failing that, generically.
 pub(super) fn attach(
-    site: &Site<'_>,
-    interface: &str,
+    program: BorrowedFd<'_>,
+    interface: &Link,
     mode: Option<XdpMode>,
+    context: &Context,
 ) -> Result<Attachment, Error> {
-    let (index, name) = find(interface)?;
-    let link = |flags| bpf::link_xdp(site.program, index, flags);
+    let name = &interface.name;
+    let link = |flags| bpf::link_xdp(program, interface.index, flags);
     let explained = |e: io::Error| match mode {
         Some(XdpMode::Offload) if e.raw_os_error() == Some(libc::EINVAL) => Error::BadLocation {
             place: format!("interface {name}"),
             reason: "its hardware takes no program of rbtrace's; native or generic may do".into(),
         },
-        _ => explain(site, &name, index, e),
+        _ => explain(interface, context, e),
     };
     let flags = match mode {
         Some(XdpMode::Native) => NATIVE,
@@ -61,34 +62,15 @@ fn is_final(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|e| FINAL.contains(&e))
 }
 
-/// Index and name of an interface given by either.
-fn find(interface: &str) -> Result<(u32, String), Error> {
-    if let Some(index) = netlink::index_of(interface) {
-        return Ok((index, interface.to_owned()));
-    }
-    if let Ok(index) = interface.parse()
-        && let Some(name) = netlink::name_of(index)
-    {
-        return Ok((index, name));
-    }
-    Err(Error::UnknownInterface { name: interface.to_owned(), existing: interfaces() })
-}
-
-/// Names of the interfaces in this network namespace.
-pub fn interfaces() -> Vec<String> {
-    // Not /sys/class/net, which shows the namespace that sysfs was mounted in.
-    let text = fs::read_to_string("/proc/net/dev").unwrap_or_default();
-    text.lines().filter_map(|l| l.split_once(':')).map(|(n, _)| n.trim().to_owned()).collect()
-}
-
-fn explain(site: &Site<'_>, name: &str, index: u32, error: io::Error) -> Error {
+fn explain(interface: &Link, context: &Context, error: io::Error) -> Error {
+    let name = &interface.name;
     match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => {
-            let program = netlink::xdp_program(index).ok().flatten();
+            let program = link::xdp_program(interface.index).ok().flatten();
             let program = program.map(|id| (id, program_name(id)));
-            Error::XdpConflict { interface: name.to_owned(), program }
+            Error::XdpConflict { interface: name.clone(), program }
         }
-        Some(libc::EINVAL) if site.context.kernel < SINCE => {
+        Some(libc::EINVAL) if context.kernel < SINCE => {
             Unsupported { feature: "XDP links", since: Some(SINCE), config: None, hint: None }
                 .into()
         }

@@ -10,7 +10,7 @@ pub mod verifier;
 
 use std::collections::HashSet;
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use aya_obj::btf::BtfFeatures;
@@ -314,6 +314,24 @@ impl Loaded {
         Ok(LoadedProgram { fd, multi: false, image })
     }
 
+    /// Loads a copy of a program that refers to another map in place of one.
+    pub fn copy(
+        &self,
+        index: usize,
+        map: BorrowedFd<'_>,
+        other: BorrowedFd<'_>,
+    ) -> Result<OwnedFd, Error> {
+        let program =
+            self.program(index).ok_or_else(|| Error::Malformed("no such program".into()))?;
+        let image = &program.image;
+        let mut instructions = image.instructions.clone();
+        instruction::replace_map(&mut instructions, map, other);
+        let spec = self.spec(image, image.attach_type);
+        load_program(&ProgramSpec { instructions: &instructions, ..spec }, &mut []).map_err(|e| {
+            Error::privileged("load an eBPF program", needed_to_load(image.kind.spec().program), e)
+        })
+    }
+
     /// Loads a program again so that it can be attached to one place at a time.
     pub fn reload_single(&mut self, index: usize) -> Result<(), Error> {
         let Some(program) = self.program(index).filter(|p| p.multi) else { return Ok(()) };
@@ -380,7 +398,7 @@ impl Loaded {
     }
 
     fn submit_or_explain(&self, image: &Image) -> Result<OwnedFd, Error> {
-        let need = if image.attach_type == ATTACH_XDP { Need::Network } else { Need::Tracing };
+        let need = needed_to_load(image.kind.spec().program);
         let error = match self.submit(image, image.attach_type) {
             Ok(fd) => return Ok(fd),
             Err(error) => error,
@@ -396,6 +414,15 @@ impl Loaded {
             return Err(unsupported.into());
         }
         Err(Error::Rejected(Box::new(verifier::explain(&image.symbol, error, log, &image.lines))))
+    }
+}
+
+/// What loading a program of a type takes.
+fn needed_to_load(program: ProgramType) -> Need {
+    match program {
+        ProgramType::Xdp | ProgramType::SchedCls => Need::Network,
+        ProgramType::SocketFilter | ProgramType::CgroupSkb => Need::Bpf,
+        _ => Need::Tracing,
     }
 }
 

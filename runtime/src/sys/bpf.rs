@@ -4,7 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_link_info, bpf_prog_info};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info};
+use rbtrace_probes_ebpf::plan::Direction;
 
 use super::{check, check_fd};
 
@@ -436,18 +437,53 @@ pub(crate) fn link_xdp(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io:
     check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
 }
 
-/// Whether the interface of an XDP link is still there.
-pub(crate) fn has_interface(link: BorrowedFd<'_>) -> io::Result<bool> {
-    // SAFETY: a record of integers, for which all zeros is a value.
-    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+/// Attaches a `tc` program to an interface by a link, before all that are there (since Linux 6.6).
+pub(crate) fn link_tcx(
+    program: BorrowedFd<'_>,
+    ifindex: u32,
+    direction: Direction,
+) -> io::Result<OwnedFd> {
+    /// `BPF_TCX_INGRESS` and `BPF_TCX_EGRESS` of `enum bpf_attach_type`.
+    const INGRESS: u32 = 46;
+    const EGRESS: u32 = 47;
+    /// `BPF_F_BEFORE`; without a program or link to be before, it is before all.
+    const BEFORE: u32 = 1 << 3;
     let mut attr = zeroed();
-    attr.info.bpf_fd = link.as_raw_fd() as u32;
-    attr.info.info_len = std::mem::size_of::<bpf_link_info>() as u32;
-    attr.info.info = std::ptr::from_mut(&mut info) as u64;
-    // SAFETY: `info` is valid for `info_len` bytes.
-    check(unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) })?;
-    // SAFETY: reading an integer of the union that the kernel has written.
-    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex } != 0)
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.__bindgen_anon_2.target_ifindex = ifindex;
+        u.attach_type = match direction {
+            Direction::Ingress => INGRESS,
+            Direction::Egress => EGRESS,
+        };
+        u.flags = BEFORE;
+    }
+    // SAFETY: no buffers are handed over.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
+}
+
+/// Attaches a program to a cgroup (version 2), beside those that are there, by a link.
+pub(crate) fn link_cgroup_skb(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    direction: Direction,
+) -> io::Result<OwnedFd> {
+    let mut attr = zeroed();
+    // SAFETY: writing fields of a union of integers.
+    unsafe {
+        let u = &mut attr.link_create;
+        u.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+        u.__bindgen_anon_2.target_fd = cgroup.as_raw_fd() as u32;
+        // `BPF_CGROUP_INET_INGRESS` and `BPF_CGROUP_INET_EGRESS` of `enum bpf_attach_type`.
+        u.attach_type = match direction {
+            Direction::Ingress => 0,
+            Direction::Egress => 1,
+        };
+    }
+    // SAFETY: no buffers are handed over.
+    check_fd(unsafe { call(bpf_cmd::BPF_LINK_CREATE, &mut attr) })
 }
 
 /// Attaches a program to many kernel functions by one link. Each name has its cookie.

@@ -1,5 +1,5 @@
-//! System calls that no library offers safely: bpf(2), perf_event_open(2), ptrace(2), fork and signal
-//! handlers. The only unsafe code of this crate.
+//! System calls that no library offers safely: bpf(2), perf_event_open(2), ptrace(2), fork, packet sockets
+//! and signal handlers. The only unsafe code of this crate.
 //!
 //! Invariant of every function here: a pointer handed to the kernel comes from a slice or a
 //! reference that lives until the call returns, and the buffer is as long as the kernel will
@@ -8,6 +8,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod btf;
+pub(crate) mod farewell;
 pub(crate) mod iter;
 pub(crate) mod mmap;
 pub(crate) mod perf;
@@ -15,6 +16,7 @@ pub(crate) mod perf_ring;
 pub(crate) mod process;
 pub(crate) mod ptrace;
 pub(crate) mod signal;
+pub(crate) mod socket;
 pub(crate) mod tasks;
 
 use std::io;

@@ -27,17 +27,17 @@ struct Place {
 }
 
 /// How far attaching has come.
-struct Course<'a> {
-    context: &'a Context,
+pub(super) struct Course<'a> {
+    pub(super) context: &'a Context,
     /// Probes that were tried, of so many.
     done: usize,
     total: usize,
-    report: AttachReport,
+    pub(super) report: AttachReport,
 }
 
 impl Course<'_> {
     /// Some more were tried.
-    fn advance(&mut self, probes: usize) {
+    pub(super) fn advance(&mut self, probes: usize) {
         self.done += probes;
         self.context.progress.tell(self.done, self.total);
     }
@@ -51,7 +51,8 @@ impl Unit {
         let is_end = |p: &&Program| p.kind == ProbeKind::End;
         report.attached += self.plan().programs.iter().filter(is_end).count();
         let places = self.in_order();
-        let total = places.iter().map(|place| place.probes.len()).sum();
+        let total = places.iter().map(|place| place.probes.len()).sum::<usize>();
+        let total = total + self.packet_probes().count();
         let mut course = Course { context, done: 0, total, report };
         let mut singles = Vec::new();
         for place in places {
@@ -64,6 +65,7 @@ impl Unit {
             }
         }
         self.attach_each(singles, &mut course)?;
+        self.attach_hooks(&mut course)?;
         let mut report = course.report;
         if report.attached == 0 && !self.plan().probes.is_empty() {
             let failed = report.failed.pop();
@@ -110,6 +112,7 @@ impl Unit {
             let each = |probes: Vec<u32>| Place { program: index, kind: program.kind, probes };
             match program.kind {
                 ProbeKind::Begin | ProbeKind::End | ProbeKind::Test | ProbeKind::Bench => {}
+                kind if kind.is_about_packets() => {}
                 _ if multi => places.push(each(program.probes.clone())),
                 _ => places.extend(program.probes.iter().map(|p| each(vec![*p]))),
             }
@@ -127,7 +130,7 @@ impl Unit {
     fn attach_place(&mut self, place: &Place, course: &mut Course<'_>) -> Result<(), Error> {
         if let Ok(attachment) = self.attach_together(place, course.context) {
             course.report.attached += self.count(&place.probes);
-            self.keep(place.probes.clone(), attachment, &mut course.report);
+            self.keep(place.probes.clone(), attachment, &mut course.report, None);
             course.advance(place.probes.len());
             return Ok(());
         }
@@ -162,7 +165,7 @@ impl Unit {
                 match (attached, missing) {
                     (Ok(attachment), _) => {
                         report.attached += self.count(&[probe]);
-                        self.keep(vec![probe], attachment, report);
+                        self.keep(vec![probe], attachment, report, None);
                     }
                     (Err(error), MissingProbes::Error) => return Err(error),
                     (Err(error), MissingProbes::Warn) => report.failed.push(error),
@@ -173,9 +176,16 @@ impl Unit {
         Ok(())
     }
 
-    fn keep(&mut self, probes: Vec<u32>, mut attachment: Attachment, report: &mut AttachReport) {
+    /// Keeps what is attached, perhaps on the interface of this index.
+    pub(super) fn keep(
+        &mut self,
+        probes: Vec<u32>,
+        mut attachment: Attachment,
+        report: &mut AttachReport,
+        interface: Option<u32>,
+    ) {
         report.notes.extend(attachment.note.take());
-        self.attached.push(Group { probes, attachment });
+        self.attached.push(Group { probes, attachment, interface });
     }
 
     fn attach_together(&self, place: &Place, context: &Context) -> Result<Attachment, Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -121,6 +121,21 @@ impl Ctx {
         start_waiting(command, arguments)
     }
 
+    /// Starts a workload that waits as [`Ctx::start_workload`] has it; its standard error is collected.
+    pub fn start_complaining(&self, arguments: &[&str]) -> Result<(Workload, Errors)> {
+        let mut command = Command::new(&self.exe);
+        command.arg("workload").stderr(Stdio::piped());
+        let mut workload = start_waiting(command, arguments)?;
+        let mut errors = workload.child.stderr.take().context("the workload's errors")?;
+        let read = move || {
+            let mut text = String::new();
+            // What cannot be read is not there, which the test sees.
+            let _ = errors.read_to_string(&mut text);
+            text
+        };
+        Ok((workload, Errors(std::thread::spawn(read))))
+    }
+
     /// Starts one of the dynamically linked programs, which waits as a workload does.
     pub fn start_program(&self, name: &str, arguments: &[&str]) -> Result<Workload> {
         start_waiting(Command::new(self.programs.join(name)), arguments)
@@ -147,6 +162,16 @@ impl Ctx {
         let output = child.stdout.take().context("the workload's output")?;
         BufReader::new(output).read_line(&mut line)?;
         Ok((Workload { child }, line.trim().to_owned()))
+    }
+}
+
+/// What a workload says on standard error, once it has ended.
+pub struct Errors(std::thread::JoinHandle<String>);
+
+impl Errors {
+    /// All of it.
+    pub fn text(self) -> String {
+        self.0.join().unwrap_or_default()
     }
 }
 

@@ -39,6 +39,10 @@ pub enum Feature {
     Cgroup,
     /// veth pairs in a network namespace, and XDP on them.
     Xdp,
+    /// Filters of a clsact queueing discipline.
+    Clsact,
+    /// Links for tc programs, since 6.6.
+    Tcx,
     /// A program linked dynamically to the C library, with that library.
     LibcShared,
     /// The tools that come with bpftrace.
@@ -55,7 +59,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 19] = [
+    pub const ALL: [Feature; 21] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -69,6 +73,8 @@ impl Feature {
         Feature::Lsm,
         Feature::Cgroup,
         Feature::Xdp,
+        Feature::Clsact,
+        Feature::Tcx,
         Feature::LibcShared,
         Feature::Tools,
         Feature::Bash,
@@ -93,6 +99,8 @@ impl Feature {
             Feature::Lsm => "lsm",
             Feature::Cgroup => "cgroup2",
             Feature::Xdp => "xdp",
+            Feature::Clsact => "clsact",
+            Feature::Tcx => "tcx",
             Feature::LibcShared => "libc-shared",
             Feature::Tools => "tools",
             Feature::Bash => "bash",
@@ -126,6 +134,8 @@ impl Feature {
             Feature::Lsm => lsm(),
             Feature::Cgroup => Cgroup::new("probe").map(drop),
             Feature::Xdp => xdp(),
+            Feature::Clsact => clsact(),
+            Feature::Tcx => tcx(),
             Feature::LibcShared => libc_shared(&options.programs),
             Feature::Tools => tools(&options.tools),
             Feature::Bash => bash(),
@@ -177,6 +187,7 @@ pub const DISK: &str = "loop0";
 
 // enum bpf_prog_type, bpf_attach_type, bpf_map_type of linux/bpf.h.
 const BPF_PROG_TYPE_KPROBE: u32 = 2;
+pub const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_PROG_TYPE_LSM: u32 = 29;
@@ -187,6 +198,7 @@ const BPF_XDP: u32 = 37;
 const BPF_TRACE_KPROBE_MULTI: u32 = 42;
 const BPF_MAP_TYPE_RINGBUF: u32 = 27;
 const XDP_PASS: i32 = 2;
+const TC_ACT_UNSPEC: i32 = -1;
 
 fn root() -> Result<()> {
     ensure!(sys::effective_uid() == 0, "not root");
@@ -247,8 +259,22 @@ fn lsm() -> Result<()> {
 fn xdp() -> Result<()> {
     let pair = net::Pair::new()?;
     let program = sys::bpf_load_return(BPF_PROG_TYPE_XDP, BPF_XDP, 0, XDP_PASS)?;
-    let _link = sys::bpf_link_xdp(&program, sys::interface_index(net::FAR)?, 0)?;
+    let _link = sys::bpf_link_interface(&program, sys::interface_index(net::FAR)?, BPF_XDP, 0)?;
     pair.send(1)
+}
+
+fn clsact() -> Result<()> {
+    let _pair = net::Pair::new()?;
+    let program = sys::bpf_load_return(BPF_PROG_TYPE_SCHED_CLS, 0, 0, TC_ACT_UNSPEC)?;
+    net::add_filter(net::FAR, &program)
+}
+
+fn tcx() -> Result<()> {
+    const BPF_TCX_INGRESS: u32 = 46;
+    let _pair = net::Pair::new()?;
+    let program = sys::bpf_load_return(BPF_PROG_TYPE_SCHED_CLS, 0, 0, TC_ACT_UNSPEC)?;
+    sys::bpf_link_interface(&program, sys::interface_index(net::FAR)?, BPF_TCX_INGRESS, 0)?;
+    Ok(())
 }
 
 fn libc_shared(programs: &Path) -> Result<()> {

@@ -120,13 +120,17 @@ pub fn bpf_load_return(
         .call_for_fd(BPF_PROG_LOAD)
 }
 
-/// Attaches an XDP program to the interface `ifindex`, with the `XDP_FLAGS_*` given.
-pub fn bpf_link_xdp(program: &OwnedFd, ifindex: u32, flags: u32) -> io::Result<OwnedFd> {
-    const BPF_XDP: u32 = 37;
+/// Attaches a program to the interface `ifindex`, for `attach_type` (enum bpf_attach_type).
+pub fn bpf_link_interface(
+    program: &OwnedFd,
+    ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
     Attr::new()
         .u32(0, program.as_raw_fd() as u32)
         .u32(4, ifindex)
-        .u32(8, BPF_XDP)
+        .u32(8, attach_type)
         .u32(12, flags)
         .call_for_fd(BPF_LINK_CREATE)
 }
@@ -216,6 +220,12 @@ pub fn unshare_mounts() -> io::Result<()> {
 pub fn unshare_network() -> io::Result<()> {
     // SAFETY: takes no pointer.
     check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Moves this thread to a network namespace.
+pub fn enter_network(namespace: &OwnedFd) -> io::Result<()> {
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
 /// Mounts a new instance of file system `kind` on `target`.

@@ -3,12 +3,14 @@
 use std::ffi::CString;
 use std::hint::black_box;
 use std::io::Read;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{sys, targets};
+use crate::{net, sys, targets};
 
 /// Runs the workload that `arguments` name.
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -53,6 +55,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "faults" => faults(number(0)? as usize)?,
         "watched" => watched(number(0)?)?,
         "datagrams" => datagrams(number(0)? as usize)?,
+        "exchange" => exchange(number(0)? as u8)?,
         "ids" => ids()?,
         other => bail!("no workload {other}"),
     }
@@ -152,6 +155,16 @@ fn datagrams(count: usize) -> Result<()> {
     for n in 0..count {
         socket.send_to(&vec![n as u8; 100 + n], to)?;
     }
+    Ok(())
+}
+
+/// Sends datagrams to this machine, which hold 1 to `count`, and tells standard error which have arrived.
+fn exchange(count: u8) -> Result<()> {
+    let [from, to] = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
+    let (from, to) = (from?, to?);
+    to.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let arrived = net::exchange(&from, &to, Ipv4Addr::LOCALHOST, 1..=count)?;
+    eprintln!("arrived {arrived:?}");
     Ok(())
 }
 

@@ -160,6 +160,11 @@ pointer and a number; texts and tuples can be compared by `==` and `!=` only.",
 A probe can only return a number, for kinds of probe to which it means something: `return XDP_DROP;`. On a
 hook of the kernel's security modules that is 0 or a negative error number, and a few hooks decide nothing.
 
+Each kind of probe about packets has verdicts of its own, which the message lists; a socket probe sees copies,
+so that it has none.
+
+    tc:eth0:ingress { return XDP_DROP; }         # wrong
+    tc:eth0:ingress { return TC_ACT_SHOT; }      # right
     lsm:file_open { return EPERM; }              # wrong
     lsm:file_open { return -EPERM; }             # right, with --unsafe",
     },
@@ -465,7 +470,8 @@ What follows `return`, `exit()`, `break` or `continue` in a block is never run."
         text: "\
 The first 8 bytes of a tracepoint's record, the fields common_*, are closed to programs. Of a function's
 arguments, those in the processor's integer registers and on the stack can be read; floating-point numbers
-are in other registers, and structs that are passed by value may be spread over several.",
+are in other registers, and structs that are passed by value may be spread over several. Of the context of
+packets, each kind of probe may read some fields and not others.",
     },
     Code {
         name: "unresolved-type",

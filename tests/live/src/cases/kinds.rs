@@ -5,9 +5,10 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::cgroup::Cgroup;
 use crate::ctx::{COMM, Ctx, Workload};
 use crate::features::Feature::{self, Root};
-use crate::net::{FAR, Pair};
+use crate::net::{FAR, Hosts, Pair};
 use crate::output::Output;
 use crate::runner::Test;
 
@@ -40,6 +41,9 @@ pub const TESTS: &[Test] = &[
     Test::new("kinds/usdt", &[Root], usdt),
     Test::new("kinds/usdt_with_semaphore", &[Root], usdt_with_semaphore),
     Test::new("kinds/xdp", &[Root], xdp),
+    Test::new("kinds/tc", &[Root], tc),
+    Test::new("kinds/socket", &[Root], socket),
+    Test::new("kinds/cgroup_skb", &[Root], cgroup_skb),
 ];
 
 /// getpgid(2): its function in the kernel and its number.
@@ -390,4 +394,44 @@ fn xdp(ctx: &Ctx) -> Result<()> {
     pair.send(20)?;
     let out = session.interrupt()?.success()?;
     out.same("frames", out.number("@")?, 20)
+}
+
+fn tc(ctx: &Ctx) -> Result<()> {
+    let hosts = Hosts::new()?;
+    let script = format!(
+        "tc:{FAR}:ingress {{ @++; if (@ == 1) {{ return TC_ACT_SHOT; }} }} tc:{FAR}:egress {{ @out++; }}"
+    );
+    let session = ctx.script(&script).json().start()?;
+    let arrived = hosts.receive(1..=5)?;
+    hosts.send(1..=3)?;
+    let out = session.interrupt()?.success()?;
+    out.same("what arrived", arrived, vec![2, 3, 4, 5])?;
+    out.same("datagrams that arrived", out.number("@")?, 5)?;
+    out.same("datagrams that were sent", out.number("@out")?, 3)?;
+    ctx.note(if ctx.has(Feature::Tcx) { "yes, by links" } else { "yes, by filters" });
+    Ok(())
+}
+
+fn socket(ctx: &Ctx) -> Result<()> {
+    let hosts = Hosts::new()?;
+    let session = ctx.script(&format!("socket:{FAR} {{ @ = count(); }}")).json().start()?;
+    hosts.receive(1..=5)?;
+    hosts.send(1..=3)?;
+    let out = session.interrupt()?.success()?;
+    out.same("datagrams", out.number("@")?, 8)
+}
+
+fn cgroup_skb(ctx: &Ctx) -> Result<()> {
+    let cgroup = Cgroup::new("kinds")?;
+    let script = format!(
+        "cgroup_skb:{}:egress {{ @++; if (@ == 1) {{ return SK_DROP; }} }}",
+        cgroup.path()?
+    );
+    let (workload, errors) = ctx.start_complaining(&["exchange", "4"])?;
+    cgroup.take(workload.pid())?;
+    let session = ctx.script(&script).json().start()?;
+    workload.go()?;
+    let out = session.interrupt()?.success()?;
+    out.same("what the workload says", errors.text(), "arrived [2, 3, 4]\n".to_owned())?;
+    out.same("datagrams", out.number("@")?, 4)
 }

@@ -2,6 +2,7 @@
 
 mod badinput;
 mod cgroup;
+mod cgroup_skb;
 mod core;
 pub mod differential;
 mod docs;
@@ -9,6 +10,7 @@ mod elf;
 mod fentry;
 mod functions;
 mod generated;
+mod interfaces;
 mod iter;
 mod kinds;
 mod kprobe;
@@ -17,11 +19,14 @@ mod losses;
 mod lsm;
 mod maps;
 mod numbers;
+mod packets;
 mod privileges;
 mod repl;
 mod scripts;
+mod socket;
 mod stack;
 mod stress;
+mod tc;
 mod tools;
 mod tracepoint;
 mod unwind;
@@ -50,6 +55,11 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         cgroup::TESTS,
         privileges::TESTS,
         xdp::TESTS,
+        tc::TESTS,
+        socket::TESTS,
+        cgroup_skb::TESTS,
+        interfaces::TESTS,
+        packets::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
         stress::TESTS,

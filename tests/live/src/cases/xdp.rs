@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::ctx::Ctx;
 use crate::features::Feature::{Root, Xdp};
 use crate::kernel::Snapshot;
-use crate::net::{FAR, NEAR, Pair};
+use crate::net::{FAR, Hosts, NEAR, Pair};
 use crate::runner::Test;
 
 pub const TESTS: &[Test] = &[
@@ -17,6 +17,10 @@ pub const TESTS: &[Test] = &[
     Test::new("xdp/detaches", &[Root, Xdp], detaches),
     Test::new("xdp/unknown_interface", &[Root, Xdp], unknown_interface),
     Test::new("xdp/occupied_interface", &[Root, Xdp], occupied_interface),
+    Test::new("xdp/blocks_in_order", &[Root, Xdp], blocks_in_order),
+    Test::new("xdp/undecided_in_a_loop", &[Root, Xdp], undecided_in_a_loop),
+    Test::new("xdp/too_many_blocks", &[Root, Xdp], too_many_blocks),
+    Test::new("xdp/modes_that_differ", &[Root, Xdp], modes_that_differ),
 ];
 
 fn exact_count(ctx: &Ctx) -> Result<()> {
@@ -91,4 +95,62 @@ fn occupied_interface(ctx: &Ctx) -> Result<()> {
     pair.send(20)?;
     let out = first.interrupt()?.success()?;
     out.same("packets", out.number("@packets")?, 20)
+}
+
+/// A block sees what none before it has decided on, natively and generically.
+fn blocks_in_order(ctx: &Ctx) -> Result<()> {
+    for mode in ["", ":generic"] {
+        let hosts = Hosts::new()?;
+        let script = r#"
+            xdp:rbt1MODE { @a++; if (@a <= 2) { return XDP_DROP; } if (@a == 3) { return XDP_PASS; } }
+            xdp:rbt* /@a == 1000/ { return XDP_DROP; }
+            xdp:rbt1 { @b++; @text[str("a text of some length")] = count();
+                if (@b == 1) { return XDP_DROP; } printf("%d %d\n", @a, @b); }
+            xdp:rbt1 { @c++; }"#;
+        let session = ctx.script(&script.replace("MODE", mode)).json().start()?;
+        let arrived = hosts.receive(1..=6)?;
+        let out = session.interrupt()?.success()?;
+        out.same("what arrived", arrived, vec![3, 5, 6])?;
+        for (map, expected) in [("@a", 6), ("@b", 3), ("@c", 2)] {
+            out.same(map, out.number(map)?, expected)?;
+        }
+        out.same("texts", out.number_at("@text", "a text of some length")?, 3)?;
+    }
+    Ok(())
+}
+
+/// `return` without a value in a loop that the kernel runs decides nothing, with one it does.
+fn undecided_in_a_loop(ctx: &Ctx) -> Result<()> {
+    let hosts = Hosts::new()?;
+    let script = "xdp:rbt1 { @a++; for ($i : 0..@a) { if ($i == 3) { return; } if ($i == 1) {
+            if (@a < 4) { return XDP_DROP; } } } @short++; }
+        xdp:rbt1 { @b++; }";
+    let session = ctx.script(script).json().start()?;
+    let arrived = hosts.receive(1..=6)?;
+    let out = session.interrupt()?.success()?;
+    out.same("what arrived", arrived, vec![1, 4, 5, 6])?;
+    for (map, expected) in [("@a", 6), ("@b", 4), ("@short", 1)] {
+        out.same(map, out.number(map)?, expected)?;
+    }
+    Ok(())
+}
+
+/// The kernel makes 33 tail calls.
+fn too_many_blocks(ctx: &Ctx) -> Result<()> {
+    let pair = Pair::new()?;
+    let blocks = |count: usize| format!("xdp:{FAR}:generic {{ @ = count(); }}\n").repeat(count);
+    let session = ctx.script(&blocks(34)).json().start()?;
+    pair.send(5)?;
+    let out = session.interrupt()?.success()?;
+    out.same("runs", out.number("@")?, 5 * 34)?;
+    ctx.script(&blocks(35))
+        .finish()?
+        .exited(1)?
+        .complains("35 blocks are on it, and 34 are the most")
+}
+
+fn modes_that_differ(ctx: &Ctx) -> Result<()> {
+    let _pair = Pair::new()?;
+    let script = format!("xdp:{FAR}:generic {{ }} xdp:{FAR}:native {{ }}");
+    ctx.script(&script).finish()?.exited(1)?.complains("the script asks for several")
 }

@@ -1,5 +1,12 @@
 //! A pair of virtual Ethernet interfaces in a network namespace of the test's own, and frames
-//! sent over it: made by rtnetlink and packet sockets, so that no `ip` command is needed.
+//! sent over it: made by rtnetlink and packet sockets, so that no `ip` command is needed. With [`Hosts`] its
+//! ends are in two namespaces, and have addresses.
+
+mod hosts;
+mod rtnetlink;
+
+pub use hosts::{Hosts, exchange};
+pub use rtnetlink::{add_filter, add_veth, filters, has_clsact, remove_link, set_up};
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -19,6 +26,14 @@ const BURST: u64 = 64;
 /// The sending end of the pair.
 pub struct Pair {
     socket: OwnedFd,
+    /// The end that frames arrive at.
+    far: String,
+}
+
+/// Switches IPv6 off on an interface, so that nobody sends anything unasked. Where it is not built in,
+/// there is nothing to switch off.
+fn silence(name: &str) {
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
 }
 
 impl Pair {
@@ -26,15 +41,24 @@ impl Pair {
     /// up and silent: IPv6 is off on them, so nobody but [`Pair::send`] sends anything.
     pub fn new() -> Result<Self> {
         sys::unshare_network().context("a network namespace")?;
-        add_veth(NEAR, FAR).context("adding a veth pair")?;
-        for name in [NEAR, FAR] {
-            // Where IPv6 is not built in, there is nothing to switch off.
-            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");
-            set_up(sys::interface_index(name)?).with_context(|| format!("bringing {name} up"))?;
+        Self::connected(NEAR, FAR)
+    }
+
+    /// Makes a pair in the namespace that this process is in.
+    pub fn connected(near: &str, far: &str) -> Result<Self> {
+        add_veth(near, far, None).context("adding a veth pair")?;
+        for name in [near, far] {
+            silence(name);
+            set_up(name).with_context(|| format!("bringing {name} up"))?;
         }
+        Self::between(near, far)
+    }
+
+    /// Sends from one end of a pair that is there to the other.
+    pub fn between(near: &str, far: &str) -> Result<Self> {
         let socket = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-        sys::bind_packet(&socket, sys::interface_index(NEAR)?)?;
-        let pair = Pair { socket };
+        sys::bind_packet(&socket, sys::interface_index(near)?)?;
+        let pair = Pair { socket, far: far.to_owned() };
         pair.wait_until_open()?;
         Ok(pair)
     }
@@ -42,14 +66,14 @@ impl Pair {
     /// Sends frames until one arrives: the kernel gives an interface its queue some time after it
     /// is up, and drops what is sent before.
     fn wait_until_open(&self) -> Result<()> {
-        let before = received(FAR)?;
+        let before = received(&self.far)?;
         let deadline = Instant::now() + Duration::from_secs(10);
-        while received(FAR)? == before {
-            ensure!(Instant::now() < deadline, "no frame arrives at {FAR}");
+        while received(&self.far)? == before {
+            ensure!(Instant::now() < deadline, "no frame arrives at {}", self.far);
             sys::send(&self.socket, &frame(0)).context("sending a frame")?;
             // One that has not arrived by then was dropped, and will not turn up later.
             let dropped = Instant::now() + Duration::from_millis(300);
-            while received(FAR)? == before && Instant::now() < dropped {
+            while received(&self.far)? == before && Instant::now() < dropped {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -58,7 +82,7 @@ impl Pair {
 
     /// Sends `count` frames of 60 bytes and waits until all have arrived at the far end.
     pub fn send(&self, count: u64) -> Result<()> {
-        let before = received(FAR)?;
+        let before = received(&self.far)?;
         let mut sent = 0;
         while sent < count {
             let burst = BURST.min(count - sent);
@@ -67,16 +91,16 @@ impl Pair {
             }
             sent += burst;
             let deadline = Instant::now() + Duration::from_secs(10);
-            while received(FAR)? - before < sent {
+            while received(&self.far)? - before < sent {
                 ensure!(
                     Instant::now() < deadline,
                     "{sent} frames sent, {} arrived",
-                    received(FAR)? - before
+                    received(&self.far)? - before
                 );
                 std::thread::sleep(Duration::from_micros(200));
             }
         }
-        let arrived = received(FAR)? - before;
+        let arrived = received(&self.far)? - before;
         ensure!(
             arrived == count,
             "{count} frames sent, but {arrived} arrived: somebody else sends too"
@@ -111,69 +135,4 @@ fn received(interface: &str) -> Result<u64> {
         }
     }
     bail!("{interface} is not in /proc/self/net/dev")
-}
-
-// rtnetlink: linux/rtnetlink.h, linux/if_link.h, linux/veth.h.
-const RTM_NEWLINK: u16 = 16;
-const NLM_F_REQUEST_ACK: u16 = 1 | 4;
-const NLM_F_CREATE_EXCL: u16 = 0x400 | 0x200;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
-const VETH_INFO_PEER: u16 = 1;
-
-fn add_veth(name: &str, peer: &str) -> Result<()> {
-    let mut peer_message = ifinfomsg(0, 0);
-    peer_message.extend(attribute(IFLA_IFNAME, peer.as_bytes()));
-    let data = attribute(VETH_INFO_PEER, &peer_message);
-    let mut info = attribute(IFLA_INFO_KIND, b"veth");
-    info.extend(attribute(IFLA_INFO_DATA, &data));
-    let mut message = ifinfomsg(0, 0);
-    message.extend(attribute(IFLA_IFNAME, name.as_bytes()));
-    message.extend(attribute(IFLA_LINKINFO, &info));
-    request(NLM_F_CREATE_EXCL, &message)
-}
-
-fn set_up(index: u32) -> Result<()> {
-    request(0, &ifinfomsg(index, libc::IFF_UP as u32))
-}
-
-/// struct ifinfomsg that sets `flags` on interface `index`.
-fn ifinfomsg(index: u32, flags: u32) -> Vec<u8> {
-    let mut bytes = vec![0; 4];
-    bytes.extend(index.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes()); // ifi_change: the same bits
-    bytes
-}
-
-/// A netlink attribute, padded to four bytes.
-fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 + payload.len() + 3);
-    bytes.extend((4 + payload.len() as u16).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(payload);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
-/// Sends one RTM_NEWLINK and waits for the kernel's acknowledgement.
-fn request(flags: u16, body: &[u8]) -> Result<()> {
-    let socket = sys::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE)?;
-    let mut message = Vec::new();
-    message.extend((16 + body.len() as u32).to_ne_bytes());
-    message.extend(RTM_NEWLINK.to_ne_bytes());
-    message.extend((NLM_F_REQUEST_ACK | flags).to_ne_bytes());
-    message.extend([0; 8]); // sequence number, port
-    message.extend(body);
-    sys::send(&socket, &message)?;
-    let mut answer = [0; 4096];
-    let length = sys::receive(&socket, &mut answer)?;
-    ensure!(length >= 20, "a netlink answer of {length} bytes");
-    let error = i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]);
-    if error != 0 {
-        return Err(std::io::Error::from_raw_os_error(-error).into());
-    }
-    Ok(())
 }
