@@ -199,6 +199,8 @@ pub(crate) fn detach_all(attachments: Vec<Attachment>) -> Vec<OwnedFd> {
         let to = if attachment.links.is_empty() { &mut links } else { &mut events };
         to.extend(attachment.events);
         links.extend(attachment.links);
+        // It is waited for.
+        drop(attachment.farewell);
     }
     close_all(links);
     events

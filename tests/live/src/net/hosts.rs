@@ -1,4 +1,4 @@
-//! Two hosts: this process is in the network namespace of one, and can do things in that of the other.
+//! Two hosts: this process is in the network namespace of one, and has a socket in that of the other.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -20,12 +20,10 @@ const PORT: u16 = 4000;
 /// Two hosts, and a socket on each. Nothing goes over the wire but what these send: the hosts know each
 /// other's Ethernet addresses.
 pub struct Hosts {
-    /// The namespace of the peer.
-    peer: OwnedFd,
     /// The socket of this process's host.
-    pub here: UdpSocket,
+    here: UdpSocket,
     /// The peer's.
-    pub there: UdpSocket,
+    there: UdpSocket,
 }
 
 impl Hosts {
@@ -39,14 +37,9 @@ impl Hosts {
         set_up_end(FAR, OURS, PEERS, 1)?;
         let here = bind(OURS)?;
         let there = at(&peer, || bind(PEERS))?;
-        let hosts = Self { peer, here, there };
+        let hosts = Self { here, there };
         hosts.wait_until_open()?;
         Ok(hosts)
-    }
-
-    /// Does something on the peer.
-    pub fn at_peer<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        at(&self.peer, what)
     }
 
     /// The kernel gives an interface its queue some time after it is up, and drops what is sent before.
