@@ -465,6 +465,9 @@ mod tests {
     #[test]
     fn patterns_of_kinds_and_names() {
         assert_eq!(listed("xdp:l?").expect("listed"), "xdp:lo\n");
+        assert_eq!(listed("socket:l?").expect("listed"), "socket:lo\n");
+        assert_eq!(listed("tc:lo").expect("listed"), "tc:lo:ingress\ntc:lo:egress\n");
+        assert_eq!(listed("tc:*o:in*").expect("listed"), "tc:lo:ingress\n");
         assert_eq!(
             listed("interval:*s,p:hz").expect("listed"),
             "interval:ms:\ninterval:s:\ninterval:us:\nprofile:hz:\n"

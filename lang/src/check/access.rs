@@ -1,6 +1,6 @@
 //! Members, elements and what pointers point to.
 
-use rbtrace_probes_ebpf::kinds::skb;
+use rbtrace_probes_ebpf::kinds::hidden;
 use rbtrace_probes_ebpf::types as plan;
 
 use crate::ast::{self, BinaryOp};
@@ -149,7 +149,7 @@ impl Checker<'_> {
         }
         let is_context =
             matches!(&base.expr.kind, ExprKind::Load(at) if space_of(&at.ty) == Space::Own);
-        if is_context && record.name == skb::NAME && skb::is_hidden(self.at.kind, &field.name) {
+        if is_context && hidden::is_hidden(self.at.kind, &record.name, &field.name) {
             let kind = self.at.spec().name;
             return Err(self.error(Diagnostic::error(
                 "unreadable-field",

@@ -215,11 +215,16 @@ impl Checker<'_> {
             (Type::Int(_) | Type::Ptr { .. }, Type::Ptr { .. }) => {
                 // A pointer stays in its space.
                 let space = match &value.expr.ty {
-                    Type::Ptr { space: Space::Own, .. } => Space::Kernel,
                     Type::Ptr { space, .. } => *space,
                     _ => self.pointer_space(),
                 };
-                let space = if space == Space::Own { Space::Kernel } else { space };
+                // The context of a packet is made up by the kernel: only the program itself can read it.
+                let is_made_up =
+                    matches!(value.expr.ty, Type::Ptr { .. }) && self.at.kind.is_about_packets();
+                let space = match space {
+                    Space::Own if !is_made_up => Space::Kernel,
+                    space => space,
+                };
                 let to = in_space(&to, space);
                 // An address has no sign: it is filled up with zeros.
                 let value = match value.expr.ty {

@@ -8,7 +8,7 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use super::{Attachment, Context};
 use crate::error::{Error, Unsupported};
 use crate::features::Need;
-use crate::sys::bpf;
+use crate::sys::link;
 
 /// First kernel with links for cgroups.
 const LINKS_SINCE: KernelVersion = KernelVersion::new(5, 7);
@@ -19,7 +19,7 @@ pub(super) fn attach(
     direction: Direction,
     context: &Context,
 ) -> Result<Attachment, Error> {
-    match bpf::link_cgroup_skb(program, folder.as_fd(), direction) {
+    match link::cgroup_skb(program, folder.as_fd(), direction) {
         Ok(link) => Ok(Attachment::by_link(link)),
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
             let (since, config) = match context.kernel < LINKS_SINCE {

@@ -10,7 +10,7 @@ use super::{Attachment, Context, Site};
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::symbols::kernel::KernelSymbols;
-use crate::sys::{bpf, perf};
+use crate::sys::{link, perf};
 
 /// Name of the PMU.
 const PMU: &str = "kprobe";
@@ -83,7 +83,7 @@ pub(super) fn attach_many(
         }
     }
     let names: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
-    let link = bpf::link_kprobe_multi(program, &names, &cookies, on_return)
+    let link = link::kprobe_multi(program, &names, &cookies, on_return)
         .map_err(|e| Error::privileged("attach to kernel functions", Need::Tracing, e))?;
     Ok(Attachment::by_link(link))
 }

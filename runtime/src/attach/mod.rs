@@ -33,8 +33,7 @@ use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::load::LoadedProgram;
 use crate::progress::Progress;
-use crate::sys::farewell::Farewell;
-use crate::sys::{bpf, perf};
+use crate::sys::{link, perf};
 use crate::tracefs::Tracefs;
 
 /// First kernel whose perf events take links, and with them cookies.
@@ -51,7 +50,7 @@ pub(crate) struct Attachment {
     /// takes the kernel long.
     pub events: Vec<OwnedFd>,
     /// What removes it where no descriptor does.
-    pub farewell: Option<Farewell>,
+    pub filter: Option<tc::Filter>,
     /// An iterator, which runs when it is told to.
     pub iterator: Option<iter::Run>,
     /// What the user should know of how it was attached.
@@ -74,13 +73,17 @@ pub(crate) struct Context {
     pub pid: Option<u32>,
     /// Told while probes are attached.
     pub progress: Progress,
+    /// Queueing disciplines that were added.
+    clsact: tc::Disciplines,
     tracefs: OnceLock<Tracefs>,
 }
 
 impl Context {
     /// For the running kernel.
     pub fn new(pid: Option<u32>, progress: Progress) -> Self {
-        Self { kernel: features::kernel_version(), pid, progress, tracefs: OnceLock::new() }
+        let kernel = features::kernel_version();
+        let clsact = tc::Disciplines::default();
+        Self { kernel, pid, progress, clsact, tracefs: OnceLock::new() }
     }
 
     /// The tracing filesystem, opened when first asked for.
@@ -111,8 +114,8 @@ impl Site<'_> {
     fn attach_event(&self, event: OwnedFd) -> Result<Attachment, Error> {
         let failed = |e| Error::privileged("attach a program", Need::Tracing, e);
         if self.context.kernel >= COOKIES_SINCE {
-            let link = bpf::link_perf_event(self.program, event.as_fd(), self.probe.into())
-                .map_err(failed)?;
+            let link =
+                link::perf_event(self.program, event.as_fd(), self.probe.into()).map_err(failed)?;
             perf::enable(event.as_fd()).map_err(failed)?;
             return Ok(Attachment { events: vec![event], ..Attachment::by_link(link) });
         }
@@ -200,7 +203,7 @@ pub(crate) fn detach_all(attachments: Vec<Attachment>) -> Vec<OwnedFd> {
         to.extend(attachment.events);
         links.extend(attachment.links);
         // It is waited for.
-        drop(attachment.farewell);
+        drop(attachment.filter);
     }
     close_all(links);
     events

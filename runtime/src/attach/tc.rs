@@ -1,7 +1,9 @@
 //! `tc`: a link where the kernel has them, else a filter of a `clsact` discipline.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rbtrace_probes_ebpf::plan::Direction;
 use rbtrace_probes_ebpf::profile::KernelVersion;
@@ -12,8 +14,9 @@ use crate::features::Need;
 use crate::netlink::Socket;
 use crate::netlink::classifier::{self, CLSACT};
 use crate::netlink::link::Link;
-use crate::sys::bpf;
+use crate::netlink::message::Message;
 use crate::sys::farewell::{Farewell, Requests};
+use crate::sys::link as links;
 
 /// First kernel with links for `tc` programs.
 const LINKS_SINCE: KernelVersion = KernelVersion::new(6, 6);
@@ -26,12 +29,47 @@ pub(super) fn attach(
     context: &Context,
 ) -> Result<Attachment, Error> {
     if context.kernel >= LINKS_SINCE {
-        return match bpf::link_tcx(program, link.index, direction) {
+        return match links::tcx(program, link.index, direction) {
             Ok(handle) => Ok(Attachment::by_link(handle)),
             Err(e) => Err(explain(link, e)),
         };
     }
-    add_filter(program, link, direction)
+    add_filter(program, link, direction, &context.clsact)
+}
+
+/// A filter, which is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    _farewell: Farewell,
+    /// The discipline that it is of, if rbtrace has added it.
+    _clsact: Option<Arc<Clsact>>,
+}
+
+/// A `clsact` discipline that rbtrace has added and that filters of it are on.
+#[derive(Debug)]
+pub(crate) struct Clsact;
+
+/// Those of a session, by the index of their interface.
+#[derive(Debug, Default)]
+pub(crate) struct Disciplines(Mutex<HashMap<u32, Weak<Clsact>>>);
+
+impl Disciplines {
+    /// Adds one to an interface. `None`: somebody else has.
+    fn add(&self, socket: &Socket, link: &Link) -> Result<Option<Arc<Clsact>>, Error> {
+        let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match classifier::add_clsact(socket, link.index) {
+            Ok(()) => {
+                let added = Arc::new(Clsact);
+                own.insert(link.index, Arc::downgrade(&added));
+                Ok(Some(added))
+            }
+            Err(e) if e.raw_os_error() == Some(libc::EEXIST) => {
+                Ok(own.get(&link.index).and_then(Weak::upgrade))
+            }
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Err(no_clsact().into()),
+            Err(e) => Err(explain(link, e)),
+        }
+    }
 }
 
 fn explain(link: &Link, error: io::Error) -> Error {
@@ -43,36 +81,37 @@ fn add_filter(
     program: BorrowedFd<'_>,
     link: &Link,
     direction: Direction,
+    disciplines: &Disciplines,
 ) -> Result<Attachment, Error> {
     let failed = |e| explain(link, e);
     let socket = Socket::open().map_err(failed)?;
-    let is_ours = match classifier::add_clsact(&socket, link.index) {
-        Ok(()) => true,
-        Err(e) if e.raw_os_error() == Some(libc::EEXIST) => false,
-        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => return Err(no_clsact().into()),
-        Err(e) => return Err(failed(e)),
-    };
-    if !is_ours && direction == Direction::Egress {
+    let clsact = disciplines.add(&socket, link)?;
+    if clsact.is_none() && direction == Direction::Egress {
         must_be_clsact(&socket, link)?;
     }
-    let unused = |e| {
-        if is_ours {
-            // What failed is what matters.
-            drop(socket.request(classifier::clsact_removal(link.index)));
+    let last = clsact.is_some().then(|| classifier::clsact_removal(link.index));
+    let lists = classifier::filters(link.index);
+    let filter = classifier::add_filter(&socket, link.index, direction, program).map_err(|e| {
+        let is_empty = |list: &Message| socket.request(list.clone()).is_ok_and(|l| l.is_empty());
+        if let Some(last) = last.clone().filter(|_| lists.iter().all(is_empty)) {
+            // What failed before is what matters.
+            drop(socket.request(last));
         }
         failed(e)
-    };
-    let filter = classifier::add_filter(&socket, link.index, direction, program).map_err(unused)?;
+    })?;
     let requests = Requests {
         always: filter.removal().finish(),
-        if_empty: is_ours.then(|| classifier::clsact_removal(link.index).finish()),
-        lists: classifier::filters(link.index).map(|list| list.finish()),
+        if_empty: last.map(Message::finish),
+        lists: lists.map(Message::finish),
     };
     match Farewell::new(socket.as_fd(), &requests) {
-        Ok(farewell) => Ok(Attachment { farewell: Some(farewell), ..Attachment::default() }),
+        Ok(farewell) => {
+            let filter = Filter { _farewell: farewell, _clsact: clsact };
+            Ok(Attachment { filter: Some(filter), ..Attachment::default() })
+        }
         Err(e) => {
             drop(socket.request(filter.removal()));
-            Err(unused(e))
+            Err(failed(e))
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{Attachment, Context, Site};
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
 use crate::symbols::{Binary, find_binary};
-use crate::sys::{bpf, perf};
+use crate::sys::{link, perf};
 
 /// Name of the PMU.
 const PMU: &str = "uprobe";
@@ -72,7 +72,7 @@ pub(super) fn link_places(
     let mut all = Attachment::default();
     for ((path, pid), places) in places {
         let path = c_path(path)?;
-        let spec = bpf::UprobeMulti {
+        let spec = link::UprobeMulti {
             path: &path,
             offsets: &places.iter().map(|place| place.offset).collect::<Vec<_>>(),
             semaphores: &places.iter().map(|place| place.semaphore).collect::<Vec<_>>(),
@@ -80,7 +80,7 @@ pub(super) fn link_places(
             pid: *pid,
             on_return,
         };
-        let link = bpf::link_uprobe_multi(program, &spec)
+        let link = link::uprobe_multi(program, &spec)
             .map_err(|e| Error::privileged("attach to user functions", Need::Tracing, e))?;
         all.links.push(link);
     }

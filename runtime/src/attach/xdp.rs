@@ -10,7 +10,7 @@ use super::{Attachment, Context};
 use crate::error::{Error, Unsupported};
 use crate::features::Need;
 use crate::netlink::link::{self, Link};
-use crate::sys::bpf;
+use crate::sys::link as links;
 
 /// `XDP_FLAGS_SKB_MODE`, `XDP_FLAGS_DRV_MODE` and `XDP_FLAGS_HW_MODE` in linux/if_link.h.
 const GENERIC: u32 = 2;
@@ -27,7 +27,7 @@ pub(super) fn attach(
     context: &Context,
 ) -> Result<Attachment, Error> {
     let name = &interface.name;
-    let link = |flags| bpf::link_xdp(program, interface.index, flags);
+    let link = |flags| links::xdp(program, interface.index, flags);
     let explained = |e: io::Error| match mode {
         Some(XdpMode::Offload) if e.raw_os_error() == Some(libc::EINVAL) => Error::BadLocation {
             place: format!("interface {name}"),

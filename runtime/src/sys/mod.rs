@@ -10,6 +10,7 @@ pub(crate) mod bpf;
 pub(crate) mod btf;
 pub(crate) mod farewell;
 pub(crate) mod iter;
+pub(crate) mod link;
 pub(crate) mod mmap;
 pub(crate) mod perf;
 pub(crate) mod perf_ring;

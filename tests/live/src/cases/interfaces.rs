@@ -21,7 +21,9 @@ fn new_ones_that_match(ctx: &Ctx) -> Result<()> {
         let mut session = ctx.script(&script).json().start()?;
         first.send(3)?;
         let second = Pair::connected("rbt2", "rbt3")?;
-        session.wait_for_error("is attached to the new interface rbt3")?;
+        for name in ["rbt2", "rbt3"] {
+            session.wait_for_error(&format!("is attached to the new interface {name}"))?;
+        }
         let count = 5;
         second.send(count)?;
         let _third = Pair::connected("other0", "other1")?;
@@ -53,23 +55,29 @@ fn one_that_comes_back(ctx: &Ctx) -> Result<()> {
     out.check(counted >= 9, format_args!("{counted} frames, not 9 and those that try the pair"))
 }
 
-/// What comes after a block depends on the interface.
+/// What comes after a block depends on the interface, also on one that is made later.
 fn several_blocks(ctx: &Ctx) -> Result<()> {
     let pair = Pair::new()?;
     let back = Pair::between("rbt1", "rbt0")?;
-    let script = "xdp:rbt*:generic { @a++; } xdp:rbt1 { @b++; } xdp:* /@b == 1000/ { @c++; }
-        xdp:rbt* { @d++; }";
+    let script = "xdp:rbt*:generic { @all++; } xdp:rbt1* { @tens++; } xdp:*1:generic { @ones++; }
+        xdp:* /@all < 0/ { return XDP_DROP; } xdp:rbt* { @last++; }";
     let mut session = ctx.script(script).json().start()?;
     pair.send(7)?;
     back.send(5)?;
-    let new = Pair::connected("rbt2", "rbt3")?;
-    session.wait_for_error("xdp:rbt* is attached to the new interface rbt3")?;
+    let new = Pair::connected("rbt12", "rbt21")?;
+    let new_back = Pair::between("rbt21", "rbt12")?;
+    for name in ["rbt12", "rbt21"] {
+        session.wait_for_error(&format!("xdp:rbt* is attached to the new interface {name}"))?;
+    }
     new.send(3)?;
+    new_back.send(4)?;
     let out = session.interrupt()?.success()?;
-    out.same("@b", out.number("@b")?, 7)?;
-    let (a, d) = (out.number("@a")?, out.number("@d")?);
-    out.check(a >= 15, format_args!("{a} frames"))?;
-    out.same("frames at the end of the blocks", d, a)
+    let [all, tens, ones, last] = ["@all", "@tens", "@ones", "@last"].map(|map| out.number(map));
+    let (all, tens, ones, last) = (all?, tens?, ones?, last?);
+    out.same("frames at the end of the blocks", last, all)?;
+    out.check(tens >= 7 + 4 && ones >= 7 + 3, format_args!("{tens} and {ones} frames"))?;
+    // rbt1 is of both, rbt0 of neither; each later one is of one.
+    out.same("frames of the middle blocks", tens + ones, all - 5 + 7)
 }
 
 /// Another run finds the interfaces occupied, and harms nothing.

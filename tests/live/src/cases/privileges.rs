@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::ctx::Ctx;
-use crate::features::Feature::{Root, Uprobe};
+use crate::features::Feature::{Root, Uprobe, Xdp};
+use crate::net::Hosts;
 use crate::runner::Test;
 use crate::sys;
 
@@ -16,10 +17,13 @@ pub const TESTS: &[Test] = &[
     Test::new("privileges/none_is_left", &[Root, Uprobe], none_is_left),
     Test::new("privileges/what_names_need_is_left", &[Root, Uprobe], names_need_some),
     Test::new("privileges/commands_keep_theirs", &[Root, Uprobe], commands_keep_theirs),
+    Test::new("privileges/packets", &[Root, Xdp], packets),
 ];
 
 // linux/capability.h
 const DAC_READ_SEARCH: u32 = 2;
+const NET_ADMIN: u32 = 12;
+const NET_RAW: u32 = 13;
 const SYS_PTRACE: u32 = 19;
 const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
@@ -101,4 +105,28 @@ fn commands_keep_theirs(ctx: &Ctx) -> Result<()> {
     let status = fs::read_to_string("/proc/self/status")?;
     let own = status.lines().find(|line| line.starts_with("CapEff")).context("CapEff")?;
     ctx.script(script).args(&["--unsafe"]).finish()?.success()?.lines_are(&[own])
+}
+
+/// What each kind of probe about packets takes, and what it keeps for interfaces that come.
+fn packets(ctx: &Ctx) -> Result<()> {
+    let program = for_all(ctx, &ctx.rbtrace, "rbtrace")?;
+    let hosts = Hosts::new()?;
+    for (at, needed, name) in [
+        ("xdp:rbt1", NET_ADMIN, "CAP_NET_ADMIN to decide on packets"),
+        ("tc:rbt1:ingress", NET_ADMIN, "CAP_NET_ADMIN to decide on packets"),
+        ("socket:rbt1", NET_RAW, "CAP_NET_RAW to get copies of packets"),
+    ] {
+        let script = format!("{at} {{ @ = count(); }}");
+        sys::set_file_capabilities(&program, &[BPF, needed])?;
+        let session = ctx.script(&script).json().by_user(NOBODY, &program).start()?;
+        let left = capabilities(session.pid())?;
+        hosts.receive(1..=5)?;
+        let out = session.interrupt()?.success()?;
+        out.same("datagrams", out.number("@")?, 5)?;
+        out.same("capabilities", left, vec![needed])?;
+        sys::set_file_capabilities(&program, &[BPF])?;
+        let out = ctx.script(&script).by_user(NOBODY, &program).finish()?.exited(1)?;
+        out.complains(&format!("this process lacks {name}"))?;
+    }
+    Ok(())
 }

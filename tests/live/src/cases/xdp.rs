@@ -104,7 +104,7 @@ fn blocks_in_order(ctx: &Ctx) -> Result<()> {
         let script = r#"
             xdp:rbt1MODE { @a++; if (@a <= 2) { return XDP_DROP; } if (@a == 3) { return XDP_PASS; } }
             xdp:rbt* /@a == 1000/ { return XDP_DROP; }
-            xdp:rbt1 { @b++; @text[str("a text of some length")] = count();
+            xdp:rbt1 { @b++; @text[str("a_text_of_some_length")] = count();
                 if (@b == 1) { return XDP_DROP; } printf("%d %d\n", @a, @b); }
             xdp:rbt1 { @c++; }"#;
         let session = ctx.script(&script.replace("MODE", mode)).json().start()?;
@@ -114,7 +114,7 @@ fn blocks_in_order(ctx: &Ctx) -> Result<()> {
         for (map, expected) in [("@a", 6), ("@b", 3), ("@c", 2)] {
             out.same(map, out.number(map)?, expected)?;
         }
-        out.same("texts", out.number_at("@text", "a text of some length")?, 3)?;
+        out.same("texts", out.number_at("@text", "a_text_of_some_length")?, 3)?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ impl Hosts {
         sys::unshare_network().context("a network namespace for the peer")?;
         let peer = namespace()?;
         sys::unshare_network().context("a network namespace")?;
+        // For workloads that send to themselves.
+        set_up("lo").context("bringing lo up")?;
         add_veth(NEAR, FAR, Some(&peer)).context("adding a veth pair")?;
         at(&peer, || set_up_end(NEAR, PEERS, OURS, 2))?;
         set_up_end(FAR, OURS, PEERS, 1)?;
