@@ -254,6 +254,13 @@ impl Checker<'_> {
                         )));
                     }
                 }
+                if literal.is_none() && is_in_context(&value.expr) {
+                    return Err(self.error(Diagnostic::error(
+                        "not-a-literal",
+                        index.span,
+                        "what the kernel tells of a packet is read at fixed places: the index must be a literal",
+                    )));
+                }
                 let index = super::convert::cast(at.expr, &Type::U64);
                 let kind = ExprKind::Index { base: Box::new(value.expr), index: Box::new(index) };
                 Ok(ended(Value::new(kind, *elem, span)))
@@ -354,6 +361,15 @@ fn space_of(ty: &Type) -> Space {
     match ty {
         Type::Ptr { space, .. } => *space,
         _ => Space::Unknown,
+    }
+}
+
+/// Whether a value is a part of the context of a packet.
+fn is_in_context(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Load(at) => space_of(&at.ty) == Space::Own,
+        ExprKind::Field { base, .. } | ExprKind::Index { base, .. } => is_in_context(base),
+        _ => false,
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn attach(
     if context.kernel >= LINKS_SINCE {
         return match links::tcx(program, link.index, direction) {
             Ok(handle) => Ok(Attachment::by_link(handle)),
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => Err(no_filters().into()),
             Err(e) => Err(explain(link, e)),
         };
     }
@@ -66,7 +67,7 @@ impl Disciplines {
             Err(e) if e.raw_os_error() == Some(libc::EEXIST) => {
                 Ok(own.get(&link.index).and_then(Weak::upgrade))
             }
-            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Err(no_clsact().into()),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Err(no_filters().into()),
             Err(e) => Err(explain(link, e)),
         }
     }
@@ -132,7 +133,7 @@ fn must_be_clsact(socket: &Socket, link: &Link) -> Result<(), Error> {
     }
 }
 
-fn no_clsact() -> Unsupported {
+fn no_filters() -> Unsupported {
     Unsupported {
         feature: "filters on packets",
         since: None,
