@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rbtrace_probes_ebpf::plan::Direction;
@@ -77,7 +78,8 @@ fn explain(link: &Link, error: io::Error) -> Error {
     Error::privileged(format!("attach tc to {}", link.name), Need::Network, error)
 }
 
-/// Attaches by a filter, which no descriptor keeps: a process of its own removes it when this one ends.
+/// Attaches by a filter, which no descriptor keeps: a process of its own removes it when this one ends. It
+/// is there before the filter is.
 fn add_filter(
     program: BorrowedFd<'_>,
     link: &Link,
@@ -90,31 +92,27 @@ fn add_filter(
     if clsact.is_none() && direction == Direction::Egress {
         must_be_clsact(&socket, link)?;
     }
-    let last = clsact.is_some().then(|| classifier::clsact_removal(link.index));
-    let lists = classifier::filters(link.index);
-    let filter = classifier::add_filter(&socket, link.index, direction, program).map_err(|e| {
-        let is_empty = |list: &Message| socket.request(list.clone()).is_ok_and(|l| l.is_empty());
-        if let Some(last) = last.clone().filter(|_| lists.iter().all(is_empty)) {
-            // What failed before is what matters.
-            drop(socket.request(last));
-        }
-        failed(e)
-    })?;
+    let filter = classifier::Filter { index: link.index, direction, handle: new_handle() };
+    let last = clsact.is_some().then(|| classifier::clsact_removal(link.index).finish());
     let requests = Requests {
-        always: filter.removal().finish(),
-        if_empty: last.map(Message::finish),
-        lists: lists.map(Message::finish),
+        always: filter.removals().into_iter().map(Message::finish).collect(),
+        if_empty: last,
+        lists: classifier::filters(link.index).map(Message::finish),
     };
-    match Farewell::new(socket.as_fd(), &requests) {
-        Ok(farewell) => {
-            let filter = Filter { _farewell: farewell, _clsact: clsact };
-            Ok(Attachment { filter: Some(filter), ..Attachment::default() })
-        }
-        Err(e) => {
-            drop(socket.request(filter.removal()));
-            Err(failed(e))
-        }
-    }
+    let farewell = Farewell::new(socket.as_fd(), &requests).map_err(failed)?;
+    filter.add(&socket, program).map_err(failed)?;
+    let filter = Filter { _farewell: farewell, _clsact: clsact };
+    Ok(Attachment { filter: Some(filter), ..Attachment::default() })
+}
+
+/// A number for a filter that no other has: of this process, and far from those that the kernel counts up
+/// from 1.
+fn new_handle() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    const OURS: u32 = 1 << 31;
+    const BITS: u32 = 10;
+    let number = COUNT.fetch_add(1, Ordering::Relaxed) & ((1 << BITS) - 1);
+    OURS | ((std::process::id() << BITS) & (OURS - 1)) | number
 }
 
 /// The older discipline `ingress` takes the place as well, and would take a filter for packets that are

@@ -6,13 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rbtrace_probes_ebpf::plan::Direction;
 
 use super::Socket;
-use super::message::{self, CREATE, DUMP, ECHO, Message, Reply};
+use super::message::{self, CREATE, DUMP, Message, Reply};
 
 /// `RTM_*` in linux/rtnetlink.h.
 const NEWQDISC: u16 = 36;
 const DELQDISC: u16 = 37;
 const GETQDISC: u16 = 38;
-pub(crate) const NEWTFILTER: u16 = 44;
+const NEWTFILTER: u16 = 44;
 const DELTFILTER: u16 = 45;
 const GETTFILTER: u16 = 46;
 /// `TCA_KIND` and `TCA_OPTIONS`; `TCA_BPF_FD`, `TCA_BPF_NAME` and `TCA_BPF_FLAGS`.
@@ -35,20 +35,20 @@ const PLACE: u32 = 0xffff_fff1;
 const PLACE_HANDLE: u32 = 0xffff_0000;
 /// `ETH_P_ALL` in network byte order: filters that see packets of every protocol.
 const EVERY_PROTOCOL: u32 = (libc::ETH_P_ALL as u16).to_be() as u32;
-/// Priorities of filters: the highest, and whichever the kernel chooses.
-const FIRST: u32 = 1;
-const ANY: u32 = 0;
+/// Priorities that are tried, the highest first.
+const PRIORITIES: std::ops::RangeInclusive<u32> = 1..=16;
 /// The kind of discipline that has filters of both directions.
 pub(crate) const CLSACT: &str = "clsact";
 
-/// A filter that was added.
+/// A filter that is to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
     /// Index of the interface.
     pub index: u32,
-    parent: u32,
-    info: u32,
-    handle: u32,
+    /// Which packets it sees.
+    pub direction: Direction,
+    /// Its number among the filters of one priority, which nobody else may choose.
+    pub handle: u32,
 }
 
 /// Where filters on packets of a direction are (`TC_H_MIN_INGRESS`, `TC_H_MIN_EGRESS`).
@@ -82,52 +82,37 @@ pub(crate) fn kind_in_place(socket: &Socket, index: u32) -> io::Result<Option<St
     Ok(kind.map(message::text))
 }
 
-/// Adds a program as a filter, before all others if the first place is free or shared by programs.
-pub(crate) fn add_filter(
-    socket: &Socket,
-    index: u32,
-    direction: Direction,
-    program: BorrowedFd<'_>,
-) -> io::Result<Filter> {
-    let at = |priority| add_filter_at(socket, index, direction, program, priority);
-    match at(FIRST) {
-        // Filters of another kind or protocol have it.
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => at(ANY),
-        added => added,
-    }
-}
-
-fn add_filter_at(
-    socket: &Socket,
-    index: u32,
-    direction: Direction,
-    program: BorrowedFd<'_>,
-    priority: u32,
-) -> io::Result<Filter> {
-    let parent = parent(direction);
-    let info = priority << 16 | EVERY_PROTOCOL;
-    let message = Message::new(NEWTFILTER, CREATE | ECHO, &tcmsg(index, 0, parent, info))
-        .attribute(KIND, b"bpf\0")
-        .nested(OPTIONS, |options| {
-            options
-                .attribute(FD, &program.as_raw_fd().to_ne_bytes())
-                .attribute(NAME, b"rbtrace\0")
-                .attribute(FLAGS, &DIRECT.to_ne_bytes())
-        });
-    let made = |reply: &Reply| {
-        let (info, handle) = (reply.number(INFO)?, reply.number(HANDLE)?);
-        (reply.kind == NEWTFILTER).then_some(Filter { index, parent, info, handle })
-    };
-    let replies = socket.request(message)?;
-    replies.iter().find_map(made).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-}
-
 impl Filter {
-    /// The request that removes it, and no other.
-    pub fn removal(&self) -> Message {
-        let Self { index, parent, info, handle } = *self;
-        let message = Message::new(DELTFILTER, 0, &tcmsg(index, handle, parent, info));
-        message.attribute(KIND, b"bpf\0")
+    /// Adds a program as this filter, at the highest priority whose filters are programs or that has none.
+    pub fn add(&self, socket: &Socket, program: BorrowedFd<'_>) -> io::Result<()> {
+        let mut refused = io::ErrorKind::InvalidInput.into();
+        for priority in PRIORITIES {
+            let message = self.message(NEWTFILTER, CREATE, priority).nested(OPTIONS, |options| {
+                options
+                    .attribute(FD, &program.as_raw_fd().to_ne_bytes())
+                    .attribute(NAME, b"rbtrace\0")
+                    .attribute(FLAGS, &DIRECT.to_ne_bytes())
+            });
+            match socket.request(message) {
+                // Filters of another kind or protocol have it.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::EEXIST)) => {
+                    refused = e
+                }
+                added => return added.map(drop),
+            }
+        }
+        Err(refused)
+    }
+
+    /// The requests that remove it, whichever priority it has got, and nothing if it was never added.
+    pub fn removals(&self) -> Vec<Message> {
+        PRIORITIES.map(|priority| self.message(DELTFILTER, 0, priority)).collect()
+    }
+
+    fn message(&self, kind: u16, flags: u16, priority: u32) -> Message {
+        let info = priority << 16 | EVERY_PROTOCOL;
+        let place = tcmsg(self.index, self.handle, parent(self.direction), info);
+        Message::new(kind, flags, &place).attribute(KIND, b"bpf\0")
     }
 }
 

@@ -5,8 +5,6 @@ use std::io;
 /// `NLM_F_*` of linux/netlink.h. An acknowledgement is asked for wherever the kernel would not answer.
 const REQUEST: u16 = 1;
 const ACKNOWLEDGE: u16 = 4;
-/// What is made is sent back.
-pub(crate) const ECHO: u16 = 8;
 /// All there is.
 pub(crate) const DUMP: u16 = 0x300;
 /// It may not be there yet.

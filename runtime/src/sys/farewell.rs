@@ -10,7 +10,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 #[derive(Debug)]
 pub(crate) struct Requests {
     /// Sent in any case.
-    pub always: Vec<u8>,
+    pub always: Vec<Vec<u8>>,
     /// Sent if none of `lists` lists anything.
     pub if_empty: Option<Vec<u8>>,
     /// Requests for lists.
@@ -78,7 +78,9 @@ unsafe fn wait_and_send(ended: libc::c_int, netlink: libc::c_int, requests: &Req
         while libc::read(ENDED, (&raw mut byte).cast(), 1) < 0
             && *libc::__errno_location() == libc::EINTR
         {}
-        exchange(&requests.always);
+        for request in &requests.always {
+            exchange(request);
+        }
         if let Some(last) = &requests.if_empty
             && requests.lists.iter().all(|list| exchange(list) == Some(DONE))
         {
