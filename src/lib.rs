@@ -19,6 +19,7 @@ mod panic;
 mod privileges;
 mod progress;
 mod repl;
+mod replay;
 mod report;
 mod run;
 pub mod scripts;

@@ -16,6 +16,7 @@ use rbtrace_runtime::child::Child;
 use rbtrace_runtime::event::{Event, Lost};
 use rbtrace_runtime::features::target_profile;
 use rbtrace_runtime::progress::Progress;
+use rbtrace_runtime::replay::Replay;
 use rbtrace_runtime::session::AttachReport;
 use rbtrace_runtime::sink::Sink;
 use rbtrace_runtime::{self as runtime, Session, StopFlag, UnitId};
@@ -25,7 +26,7 @@ use crate::cli::{Action, Cli, Input, Invocation, Mode, Stage};
 use crate::compile::{self, Points, Setting};
 use crate::report::{self, Loudness};
 use crate::source::{self, Program};
-use crate::{cgroup, filter, output, panic, privileges, progress, systemd, verbose};
+use crate::{cgroup, filter, output, panic, privileges, progress, replay, systemd, verbose};
 
 /// The variable whose text is printed on a line of standard output once all probes are attached.
 const NOTIFY: &str = "RBTRACE_NOTIFY_ATTACHED";
@@ -61,14 +62,17 @@ pub fn run(invocation: &Invocation, input: &Input, params: &[String]) -> Result<
     if let Some(path) = &flags.emit_elf {
         return write_object(path, &object.elf);
     }
-    let missing = privileges::missing(object.plan.programs.iter().map(|program| program.kind));
+    let replay = replay::prepare(flags, &mut object.plan)?;
+    let run = object.plan.programs.iter().filter(|program| !program.probes.is_empty());
+    let missing = privileges::missing(run.map(|program| program.kind));
     if !missing.is_empty() {
         bail!("{}", privileges::sentence(&missing));
     }
     let script = Script { object: &object, sources: &sources, points: &points };
+    let what = What { child, cgroup, replay };
     let done = match invocation.prints(Stage::Verifier) {
         true => verify(flags, &object),
-        false => trace(invocation, &script, child, cgroup),
+        false => trace(invocation, &script, what),
     };
     match done {
         Ok(code) => Ok(code),
@@ -87,6 +91,16 @@ struct Script<'a> {
     object: &'a Object,
     sources: &'a Sources,
     points: &'a Points,
+}
+
+/// What is traced, or run instead.
+struct What {
+    /// The command of `-c`.
+    child: Option<Child>,
+    /// The folder of the cgroup.
+    cgroup: Option<OwnedFd>,
+    /// Packets that the object is run over.
+    replay: Option<Replay>,
 }
 
 /// Loads an object and prints what the kernel's verifier says of each program.
@@ -147,7 +161,8 @@ pub fn machine(flags: &Cli, child: Option<&Child>) -> Result<Machine> {
     let machine = Machine::new(flags.pid.or(cpid), cpid, flags.traceable_functions.clone())
         .with_debug_folders(flags.debug_folders())
         .with_headers(flags.headers())
-        .with_cgroup(flags.cgroup.is_some() || flags.container.is_some());
+        .with_cgroup(flags.cgroup.is_some() || flags.container.is_some())
+        .with_any_interface(flags.test_packets.is_some());
     Ok(machine.with_program(child.map(|child| child.program().to_owned())))
 }
 
@@ -243,9 +258,9 @@ fn print_stage(flags: &Cli, stage: Stage, text: &str) {
 fn trace(
     invocation: &Invocation,
     script: &Script<'_>,
-    child: Option<Child>,
-    cgroup: Option<OwnedFd>,
+    what: What,
 ) -> Result<ExitCode, runtime::Error> {
+    let What { child, cgroup, replay } = what;
     let flags = &invocation.flags;
     panic::stage("loading the program");
     let stop = StopFlag::on_signals().map_err(system("handle signals"))?;
@@ -256,8 +271,7 @@ fn trace(
     let progress = if flags.quiet { Progress::default() } else { progress::bar() };
     let options = runtime::Options { pid, child, cgroup, unwind, progress, user_signal };
     let mut session = Session::new(options)?;
-    let table = flags.verbose > 0 || flags.stats;
-    if table {
+    if wants_table(flags) {
         session.count_runs();
     }
     let unit = session.load(script.object)?;
@@ -266,6 +280,12 @@ fn trace(
     }
     if let Some(mode) = invocation.mode() {
         return try_out(mode, &mut session, unit, sink.as_mut());
+    }
+    if let Some(replay) = replay {
+        tell(flags, &session, unit, &AttachReport::default(), script);
+        let done = replay::run(replay, &mut session, unit, sink.as_mut(), &stop);
+        sum_up(flags, &session, unit, script);
+        return done;
     }
     panic::stage("attaching probes");
     let attached = session.attach(unit)?;
@@ -286,13 +306,23 @@ fn trace(
     panic::stage("ending");
     systemd::notify(systemd::State::Stopping);
     let status = session.finish(sink.as_mut())?;
-    if table {
+    sum_up(flags, &session, unit, script);
+    Ok(ExitCode::from(status.code.to_le_bytes()[0]))
+}
+
+/// Whether a table of all programs is to end the run.
+fn wants_table(flags: &Cli) -> bool {
+    flags.verbose > 0 || flags.stats
+}
+
+/// Says at the end what ran and what was lost.
+fn sum_up(flags: &Cli, session: &Session, unit: UnitId, script: &Script<'_>) {
+    if wants_table(flags) {
         let runs = session.programs(unit);
         eprint!("{}", verbose::table(&script.object.plan, &runs, &session.losses()));
     } else if !flags.no_warnings {
-        eprint!("{}", losses(&session));
+        eprint!("{}", losses(session));
     }
-    Ok(ExitCode::from(status.code.to_le_bytes()[0]))
 }
 
 /// Runs tests or benchmarks.

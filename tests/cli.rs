@@ -290,3 +290,26 @@ fn a_bad_variable_is_named_and_the_script_is_not_blamed() {
     fails(&output, &["environment variable BPFTRACE_MAX_STRLEN", "found `lots`", "unset"]);
     assert!(!err(&output).contains("-->"), "{}", err(&output));
 }
+
+#[test]
+fn captures_that_cannot_be_used_are_told_why() {
+    const SCRIPT: &str = "xdp:no-such-interface { @ = count(); }";
+    let over = |file: &str, script: &str| rbtrace(&["--test-packets", file, "-e", script]);
+    fails(&over("no/such.pcap", SCRIPT), &["cannot read no/such.pcap", "No such file"]);
+    fails(&over("Cargo.toml", SCRIPT), &["cannot read Cargo.toml", "no capture"]);
+    fails(&over("src", SCRIPT), &["cannot read src", "directory"]);
+    fails(&over("examples/dns.pcap", HELLO), &["runs network blocks", "xdp:eth0"]);
+    let loopback = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 0].map(u32::to_ne_bytes).concat();
+    let path = temporary("loopback.pcap");
+    std::fs::write(&path, loopback).expect("a file");
+    fails(&over(&path, SCRIPT), &["LINKTYPE_NULL (0)", "LINKTYPE_ETHERNET"]);
+    std::fs::remove_file(path).expect("a file");
+    for flag in [&["-p", "1"][..], &["-c", "true"], &["--test"], &["--dry-run"], &["-d", "bpf"]] {
+        let args = [&["--test-packets", "examples/dns.pcap", "-e", SCRIPT], flag].concat();
+        fails(&rbtrace(&args), &["cannot be used with"]);
+    }
+    for flag in [["--repeat", "2"], ["--write-packets", "x.pcap"]] {
+        fails(&rbtrace(&[&flag[..], &["-e", SCRIPT]].concat()), &["--test-packets <FILE>"]);
+    }
+    fails(&rbtrace(&["--test-packets", "examples/dns.pcap"]), &["FILE or -e PROGRAM"]);
+}

@@ -35,7 +35,7 @@ fn program(folder: &Folder) -> Vec<u8> {
 }
 
 /// Calls `look` with the bytes cut off at many places, and changed at others: the same each time.
-fn with_damage(whole: &[u8], keep: usize, mut look: impl FnMut(&[u8])) {
+pub(crate) fn with_damage(whole: &[u8], keep: usize, mut look: impl FnMut(&[u8])) {
     for at in (0..whole.len()).step_by((whole.len() / 60).max(1)) {
         look(&whole[..at]);
     }

@@ -159,6 +159,14 @@ pub enum Error {
     /// There is no such process.
     #[error("no process {0}")]
     NoProcess(u32),
+    /// A capture cannot be read, or not to its end.
+    #[error("cannot read {path}: {source}")]
+    Capture {
+        /// Path of the file.
+        path: String,
+        /// Why not.
+        source: crate::capture::CaptureError,
+    },
     /// An object heeds a cgroup, and nobody has said which.
     #[error("this object is for one cgroup: name it with --cgroup or --container")]
     NoCgroup,

@@ -82,6 +82,8 @@ pub enum Event {
         /// As in [`Event::Benches`].
         width: usize,
     },
+    /// A packet of a capture has gone through the blocks of a hook.
+    Packet(PacketEvent),
     /// Every probe is attached.
     AttachedProbes {
         /// How many.
@@ -119,6 +121,45 @@ pub enum Event {
         /// `file:line:columns`, where it is known.
         location: Option<String>,
     },
+}
+
+/// What became of a packet of a capture at a hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketEvent {
+    /// Its number in the capture, from 1.
+    pub number: u64,
+    /// The hook as attach points have it: `xdp:eth0`; several that have the same blocks are separated
+    /// by commas.
+    pub hook: Arc<str>,
+    /// The script has blocks on other hooks as well.
+    pub among_others: bool,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The blocks ran.
+    Decided {
+        /// What the last of them returned.
+        verdict: Verdict,
+        /// They have changed the packet.
+        rewritten: bool,
+    },
+    /// No block ran, and why: the kernel's test run does not take the packet.
+    Skipped(String),
+}
+
+/// What a block for packets returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// By the kernel's name.
+    Named(&'static str),
+    /// A value without a name.
+    Number(i64),
+    /// The kernel asks for none: the block gets a copy of the packet.
+    Unasked,
 }
 
 /// A helper of the kernel that has failed.

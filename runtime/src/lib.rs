@@ -4,6 +4,7 @@
 //! they report to a [`sink::Sink`] (`run`) and ends in order (`finish`).
 
 mod attach;
+pub mod capture;
 pub mod cgroups;
 pub mod child;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod packets;
 mod print;
 mod privileges;
 pub mod progress;
+pub mod replay;
 pub mod request;
 pub mod resolve;
 mod ring;

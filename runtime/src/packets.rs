@@ -1,15 +1,14 @@
-//! Packets that programs hand over, on their way to files in the format of pcap-savefile(5).
+//! Packets that programs hand over, on their way to files.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::capture::{LinkType, Packet, Writer};
 use crate::error::Error;
 use crate::features;
 use crate::maps::LoadedMap;
-use crate::request::Packet;
 use crate::sys::perf;
 use crate::sys::perf_ring::{HEADER, PerfRing};
 
@@ -69,62 +68,33 @@ fn sample(record: &[u8]) -> Option<&[u8]> {
 
 /// Files that packets are written to. Each is made when its first packet comes.
 #[derive(Debug, Default)]
-pub(crate) struct PacketFiles(HashMap<String, Option<BufWriter<File>>>);
+pub(crate) struct PacketFiles(HashMap<String, Option<Writer>>);
 
 impl PacketFiles {
     /// Writes a packet. After a failure nothing more is written to the file.
-    pub fn write(&mut self, packet: &Packet) -> io::Result<()> {
-        let file = match self.0.get_mut(&packet.file) {
+    pub fn write(&mut self, file: &str, packet: &Packet) -> io::Result<()> {
+        let known = match self.0.get_mut(file) {
             Some(known) => known,
             None => {
-                let made = create(&packet.file);
-                let (file, failed) = match made {
-                    Ok(file) => (Some(file), None),
+                let made = Writer::create(file.as_ref(), LinkType::RAW_IP);
+                let (writer, failed) = match made {
+                    Ok(writer) => (Some(writer), None),
                     Err(e) => (None, Some(e)),
                 };
-                let file = self.0.entry(packet.file.clone()).or_insert(file);
+                let known = self.0.entry(file.to_owned()).or_insert(writer);
                 if let Some(failed) = failed {
                     return Err(failed);
                 }
-                file
+                known
             }
         };
-        let Some(open) = file else { return Ok(()) };
-        let written = write_packet(open, packet).and_then(|()| open.flush());
+        let Some(open) = known else { return Ok(()) };
+        let written = open.write(packet).and_then(|()| open.flush());
         if written.is_err() {
-            *file = None;
+            *known = None;
         }
         written
     }
-}
-
-/// A new file, with the header that says: microseconds, packets that begin with an IP header.
-fn create(path: &str) -> io::Result<BufWriter<File>> {
-    const MAGIC: u32 = 0xa1b2_c3d4;
-    const VERSION: [u16; 2] = [2, 4];
-    const LONGEST: u32 = 65_535;
-    /// `LINKTYPE_RAW`
-    const RAW_IP: u32 = 101;
-    let mut file = BufWriter::new(File::create(path)?);
-    file.write_all(&MAGIC.to_ne_bytes())?;
-    for part in VERSION {
-        file.write_all(&part.to_ne_bytes())?;
-    }
-    // Time zone and accuracy, which nobody uses.
-    for word in [0, 0, LONGEST, RAW_IP] {
-        file.write_all(&word.to_ne_bytes())?;
-    }
-    Ok(file)
-}
-
-fn write_packet(to: &mut impl Write, packet: &Packet) -> io::Result<()> {
-    let seconds = packet.time / 1_000_000_000;
-    let microseconds = packet.time % 1_000_000_000 / 1000;
-    let length = packet.bytes.len() as u32;
-    for word in [seconds as u32, microseconds as u32, length, length] {
-        to.write_all(&word.to_ne_bytes())?;
-    }
-    to.write_all(&packet.bytes)
 }
 
 #[cfg(test)]
@@ -142,25 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn files_are_those_of_pcap() {
+    fn a_file_that_cannot_be_written_is_said_once() {
         let folder = std::env::temp_dir().join(format!("rbtrace-packets-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("a.pcap").display().to_string();
+        let missing = folder.join("no/such").display().to_string();
         let mut files = PacketFiles::default();
-        let packet = Packet { file: path.clone(), time: 1_500_000_000, bytes: vec![0x45, 0, 0, 3] };
-        files.write(&packet).expect("a file");
-        files.write(&packet).expect("a file");
+        let packet = Packet { time: 1_500_000_000, length: 4, bytes: vec![0x45, 0, 0, 3] };
+        for _ in 0..2 {
+            files.write(&path, &packet).expect("a file");
+        }
         let written = std::fs::read(&path).expect("a file");
-        let missing = Packet { file: folder.join("no/such").display().to_string(), ..packet };
-        assert!(files.write(&missing).is_err());
-        assert!(files.write(&missing).is_ok(), "said once");
+        assert!(files.write(&missing, &packet).is_err());
+        assert!(files.write(&missing, &packet).is_ok());
         std::fs::remove_dir_all(&folder).expect("the folder");
-        let words: Vec<u32> = written
-            .chunks_exact(4)
-            .filter_map(|w| Some(u32::from_ne_bytes(w.try_into().ok()?)))
-            .collect();
-        let one = [1, 500_000, 4, 4, u32::from_ne_bytes([0x45, 0, 0, 3])];
-        assert_eq!(words[..6], [0xa1b2_c3d4, u32::from_ne_bytes([2, 0, 4, 0]), 0, 0, 65_535, 101]);
-        assert_eq!(words[6..], [one, one].concat());
+        assert_eq!(written.len(), 24 + 2 * (16 + 4));
     }
 }

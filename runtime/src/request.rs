@@ -1,5 +1,6 @@
 //! What a ring buffer record asks for.
 
+use crate::capture::Packet;
 use crate::event::Event;
 
 /// What to do about a record.
@@ -41,7 +42,12 @@ pub enum Request {
         address: u64,
     },
     /// Write a packet to a file.
-    Packet(Packet),
+    Packet {
+        /// Path of the file.
+        file: String,
+        /// The packet, from its IP header on.
+        packet: Packet,
+    },
     /// End the run.
     Exit {
         /// Exit status.
@@ -59,15 +65,4 @@ pub enum Request {
         /// The command.
         command: Vec<u8>,
     },
-}
-
-/// A packet of the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// Path of the file that it goes to.
-    pub file: String,
-    /// When it was seen: nanoseconds since 1970.
-    pub time: u64,
-    /// From its IP header on.
-    pub bytes: Vec<u8>,
 }

@@ -1,5 +1,7 @@
 //! A run: objects in the kernel, their probes, and what they report.
 
+mod trial;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -210,24 +212,6 @@ impl Session {
     pub fn give_up_capabilities(&self) -> Result<(), Error> {
         let plans = self.units.values().map(|unit| &**unit.plan());
         privileges::give_up(plans).map_err(Error::system("give up capabilities"))
-    }
-
-    /// Runs an object's `begin` blocks and its tests instead of attaching it. Returns whether all
-    /// tests passed.
-    pub fn run_tests(&mut self, unit: UnitId, sink: &mut dyn Sink) -> Result<bool, Error> {
-        self.was_trial = true;
-        let Some(unit) = self.units.get_mut(&unit) else { return Ok(true) };
-        unit.run_all(ProbeKind::Begin)?;
-        unit.run_tests(sink)
-    }
-
-    /// Runs an object's `begin` blocks and its benchmarks instead of attaching it. Returns
-    /// whether none failed.
-    pub fn run_benches(&mut self, unit: UnitId, sink: &mut dyn Sink) -> Result<bool, Error> {
-        self.was_trial = true;
-        let Some(unit) = self.units.get_mut(&unit) else { return Ok(true) };
-        unit.run_all(ProbeKind::Begin)?;
-        unit.run_benches(sink)
     }
 
     /// Lets the command of [`Options::child`] run. If its stacks are to be unwound, it waits where its

@@ -282,9 +282,9 @@ impl Unit {
                 self.unwatch(address);
                 Ok(())
             }
-            Request::Packet(packet) => match self.files.write(&packet) {
+            Request::Packet { file, packet } => match self.files.write(&file, &packet) {
                 Ok(()) => Ok(()),
-                Err(e) => complain(sink, format!("cannot write packets to {}: {e}", packet.file)),
+                Err(e) => complain(sink, format!("cannot write packets to {file}: {e}")),
             },
             Request::Cat { path, max_bytes } => cat(&path, max_bytes, sink),
             Request::System { command } => system(&command, sink),

@@ -42,6 +42,7 @@ pub struct Machine {
     pid: Option<u32>,
     cpid: Option<u32>,
     of_cgroup: bool,
+    any_interface: bool,
     /// What the command of `-c` will run. Until then its process is still rbtrace.
     program: Option<PathBuf>,
     traceable_functions: Option<PathBuf>,
@@ -76,6 +77,11 @@ impl Machine {
     /// With what happens in one cgroup traced alone.
     pub fn with_cgroup(self, of_cgroup: bool) -> Self {
         Self { of_cgroup, ..self }
+    }
+
+    /// With every network interface that is asked for, be it there or not. A pattern stands for one.
+    pub fn with_any_interface(self, any_interface: bool) -> Self {
+        Self { any_interface, ..self }
     }
 
     /// With the folders in which separate debug information is looked for first.
@@ -263,6 +269,9 @@ impl Catalog for Machine {
     }
 
     fn interfaces(&self, pattern: &str) -> Option<Vec<String>> {
+        if self.any_interface {
+            return Some(vec![pattern.to_owned()]);
+        }
         // /sys/class/net shows the namespace in which sysfs was mounted, this one ours.
         let table = fs::read_to_string("/proc/self/net/dev").ok()?;
         let mut names: Vec<String> = table

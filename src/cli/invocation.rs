@@ -171,6 +171,7 @@ fn about_a_script(flags: &Cli) -> Option<&'static str> {
         (flags.output.is_some(), "-o"),
         (flags.format != Format::Text, "-f"),
         (flags.dry_run, "--dry-run"),
+        (flags.test_packets.is_some(), "--test-packets"),
         (flags.emit_elf.is_some(), "--emit-elf"),
         (!flags.stages.is_empty(), "-d"),
     ];

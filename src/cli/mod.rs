@@ -192,6 +192,23 @@ pub struct Cli {
     #[arg(long, help_heading = "What is traced", conflicts_with_all = ["mode", "dry_run"])]
     pub bench: bool,
 
+    /// Run the network blocks, `begin` and `end` on the packets of this capture (pcap or pcapng) and
+    /// print each verdict; nothing is attached, and the interfaces need not be there
+    #[arg(long, value_name = "FILE", help_heading = "What is traced", conflicts_with_all = [
+        "bench", "cgroup", "cmd", "container", "demo", "dry_run", "dwarf_pids", "emit_elf", "fmt",
+        "info", "list", "mode", "pid", "repl", "stages", "test",
+    ])]
+    pub test_packets: Option<PathBuf>,
+
+    /// With --test-packets, write the packets that are not dropped to FILE, as blocks leave them
+    #[arg(long, value_name = "FILE", help_heading = "Output", requires = "test_packets")]
+    pub write_packets: Option<PathBuf>,
+
+    /// With --test-packets, run each block N times on each packet, and tell how long a run takes
+    #[arg(long, value_name = "N", help_heading = "What is traced", requires = "test_packets")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub repeat: Option<u32>,
+
     /// bpftrace's name for --test and --bench
     #[arg(long, value_name = "MODE", hide = true)]
     pub mode: Option<Mode>,

@@ -9,9 +9,10 @@ use rbtrace_probes_ebpf::types::{Clock, Field};
 use super::read::{slice, u32_at, u64_at};
 use super::typed::Typed;
 use super::{DecodeError, Decoder};
+use crate::capture::Packet;
 use crate::event::{Event, Formatted, HelperError};
 use crate::format::Format;
-use crate::request::{Packet, Request};
+use crate::request::Request;
 use crate::time;
 use crate::value::Value;
 
@@ -68,7 +69,9 @@ impl RecordReader<'_> {
             Action::Unwatch { address } => {
                 Request::Unwatch { address: self.value(address)?.bits().unwrap_or(0) }
             }
-            Action::Packet { file, offset } => Request::Packet(self.packet(file, *offset)?),
+            Action::Packet { file, offset } => {
+                Request::Packet { file: file.clone(), packet: self.packet(*offset)? }
+            }
             Action::Time { format } => {
                 let now = self.decoder.resolve.now();
                 let text = time::strftime(format, now, self.decoder.zone());
@@ -121,17 +124,16 @@ impl RecordReader<'_> {
         Ok(i32::from_le_bytes([a, b, c, d]))
     }
 
-    fn packet(self, file: &str, offset: u64) -> Result<Packet, DecodeError> {
+    fn packet(self, offset: u64) -> Result<Packet, DecodeError> {
         let boot = u64_at(self.bytes, PACKET_TIME)?;
         let offset_of_boot = self.decoder.resolve.clock_offset(Clock::Boot).unwrap_or(0);
         let length = u32::try_from(u64_at(self.bytes, PACKET_LENGTH)?).unwrap_or(u32::MAX);
         let bytes = slice(self.bytes, PACKET_DATA, length)?;
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        Ok(Packet {
-            file: file.to_owned(),
-            time: boot.saturating_add_signed(offset_of_boot),
-            bytes: bytes.get(offset..).unwrap_or_default().to_vec(),
-        })
+        let bytes = bytes.get(offset..).unwrap_or_default().to_vec();
+        let time = boot.saturating_add_signed(offset_of_boot);
+        // Nobody says how long a packet was of which less was asked for.
+        Ok(Packet { time, length: bytes.len() as u32, bytes })
     }
 
     fn join(self, separator: &str, args: &[Field]) -> Result<Event, DecodeError> {

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::{key, text};
-use crate::event::{Event, HelperError, Losses, Lost, MapContent, MapEvent, MapKind};
+use crate::event::{
+    Event, HelperError, Losses, Lost, MapContent, MapEvent, MapKind, Outcome, PacketEvent, Verdict,
+};
 use crate::sink::Sink;
 use crate::value::{Bucket, Point, Value};
 
@@ -94,6 +96,7 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
             ];
             named("benchmark_result", name, &members, out);
         }
+        Event::Packet(packet) => data("packet", out, |out| structure(&members(packet), out)),
         Event::End
         | Event::Tests { .. }
         | Event::TestsDone { .. }
@@ -101,6 +104,25 @@ fn write_event(event: &Event, out: &mut Vec<u8>) {
         | Event::Error { .. }
         | Event::Warning { .. } => {}
     }
+}
+
+/// The members of what became of a packet.
+fn members(packet: &PacketEvent) -> Vec<(String, Value)> {
+    let mut members =
+        vec![("number", Value::Uint(packet.number)), ("probe", Value::text(&*packet.hook))];
+    match &packet.outcome {
+        Outcome::Decided { verdict, rewritten } => {
+            let verdict = match verdict {
+                Verdict::Named(name) => Value::text(*name),
+                Verdict::Number(number) => Value::Int(*number),
+                Verdict::Unasked => Value::Null,
+            };
+            members.push(("verdict", verdict));
+            members.push(("rewritten", Value::Bool(*rewritten)));
+        }
+        Outcome::Skipped(why) => members.push(("skipped", Value::text(why.as_str()))),
+    }
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn nanoseconds(duration: Duration) -> Value {

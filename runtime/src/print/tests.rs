@@ -1,6 +1,6 @@
 //! Events that come from the session, not from records.
 
-use crate::event::{Event, Losses, Lost};
+use crate::event::{Event, Losses, Lost, Outcome, PacketEvent, Verdict};
 use crate::sink::{JsonSink, Sink, TextSink};
 
 fn text(event: &Event) -> (Vec<u8>, Vec<u8>) {
@@ -40,6 +40,23 @@ fn pins() {
         (&b"Program pinned to /sys/fs/bpf/tasks\n"[..], &[][..])
     );
     assert_eq!(json(&event), "{\"type\": \"pinned\", \"data\": \"/sys/fs/bpf/tasks\"}\n");
+}
+
+#[test]
+fn packets() {
+    let json_of = |outcome| {
+        let hook = "xdp:lo".into();
+        json(&Event::Packet(PacketEvent { number: 3, hook, among_others: false, outcome }))
+    };
+    let decided = |verdict| json_of(Outcome::Decided { verdict, rewritten: true });
+    let rest = "\"rewritten\": true}}\n";
+    let start = "{\"type\": \"packet\", \"data\": {\"number\": 3, \"probe\": \"xdp:lo\", ";
+    let named = decided(Verdict::Named("XDP_TX"));
+    assert_eq!(named, format!("{start}\"verdict\": \"XDP_TX\", {rest}"));
+    assert_eq!(decided(Verdict::Number(-2)), format!("{start}\"verdict\": -2, {rest}"));
+    assert_eq!(decided(Verdict::Unasked), format!("{start}\"verdict\": null, {rest}"));
+    let skipped = json_of(Outcome::Skipped("short".into()));
+    assert_eq!(skipped, format!("{start}\"skipped\": \"short\"}}}}\n"));
 }
 
 #[test]

@@ -69,7 +69,8 @@ pub(crate) fn append(event: &Event, out: &mut Vec<u8>) -> bool {
         | Event::TestResult { .. }
         | Event::TestsDone { .. }
         | Event::Benches { .. }
-        | Event::BenchResult { .. } => trial::write(event, out),
+        | Event::BenchResult { .. }
+        | Event::Packet(_) => trial::write(event, out),
         Event::Pinned { path } => out.extend(format!("Program pinned to {path}\n").into_bytes()),
         Event::End => out.extend_from_slice(b"\n\n"),
         other => {

@@ -1,8 +1,8 @@
-//! Tests and benchmarks as text.
+//! Tests, benchmarks and packets of captures as text.
 
 use std::time::Duration;
 
-use crate::event::Event;
+use crate::event::{Event, Outcome, PacketEvent, Verdict};
 
 /// Width of the column of times in a table of benchmarks.
 const TIME_WIDTH: usize = 15;
@@ -40,8 +40,26 @@ pub(super) fn write(event: &Event, out: &mut Vec<u8>) {
             out.extend(row(name, &average, &runs, *width).into_bytes());
             out.push(b'\n');
         }
+        Event::Packet(packet) => packet_line(packet, out),
         _ => {}
     }
+}
+
+/// `packet 3: XDP_TX, rewritten`
+fn packet_line(packet: &PacketEvent, out: &mut Vec<u8>) {
+    let hook = if packet.among_others { format!(", {}", packet.hook) } else { String::new() };
+    let outcome = match &packet.outcome {
+        Outcome::Decided { verdict, rewritten } => {
+            let rewritten = if *rewritten { ", rewritten" } else { "" };
+            match verdict {
+                Verdict::Named(name) => format!("{name}{rewritten}"),
+                Verdict::Number(number) => format!("{number}{rewritten}"),
+                Verdict::Unasked => format!("seen{rewritten}"),
+            }
+        }
+        Outcome::Skipped(why) => format!("skipped, {why}"),
+    };
+    out.extend(format!("packet {}{hook}: {outcome}\n", packet.number).into_bytes());
 }
 
 fn row(name: &str, time: &str, runs: &str, width: usize) -> String {
@@ -101,6 +119,27 @@ mod tests {
             "Benchmark                                Time(ns)       Iterations\n\
              ------------------------------------------------------------------\n\
              a                                        66             20000\n"
+        );
+    }
+
+    #[test]
+    fn packets_have_their_verdicts() {
+        let packet = |among_others, outcome| {
+            let hook = "xdp:lo".into();
+            Event::Packet(PacketEvent { number: 7, hook, among_others, outcome })
+        };
+        let decided = |verdict, rewritten| Outcome::Decided { verdict, rewritten };
+        let shown = text(&[
+            packet(false, decided(Verdict::Named("XDP_DROP"), false)),
+            packet(true, decided(Verdict::Named("XDP_TX"), true)),
+            packet(false, decided(Verdict::Number(77), false)),
+            packet(false, decided(Verdict::Unasked, false)),
+            packet(true, Outcome::Skipped("it is short".into())),
+        ]);
+        assert_eq!(
+            shown,
+            "packet 7: XDP_DROP\npacket 7, xdp:lo: XDP_TX, rewritten\npacket 7: 77\n\
+             packet 7: seen\npacket 7, xdp:lo: skipped, it is short\n"
         );
     }
 

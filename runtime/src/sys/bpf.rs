@@ -314,42 +314,6 @@ pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result
     check_fd(unsafe { call(bpf_cmd::BPF_PROG_LOAD, &mut attr) })
 }
 
-/// Runs a raw tracepoint program once, on this CPU, with an empty context.
-pub(crate) fn run_program(program: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut attr = zeroed();
-    attr.test.prog_fd = program.as_raw_fd() as u32;
-    // SAFETY: no buffers are handed over.
-    check(unsafe { call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) })?;
-    // SAFETY: reading an integer of the union that the kernel has written.
-    Ok(unsafe { attr.test.retval })
-}
-
-/// What [`run_repeatedly`] measured.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ran {
-    /// What the last run returned.
-    pub result: u32,
-    /// Nanoseconds that a run took on average.
-    pub nanoseconds: u32,
-}
-
-/// Runs a program on a packet, `times` over.
-pub(crate) fn run_repeatedly(
-    program: BorrowedFd<'_>,
-    packet: &[u8],
-    times: u32,
-) -> io::Result<Ran> {
-    let mut attr = zeroed();
-    attr.test.prog_fd = program.as_raw_fd() as u32;
-    attr.test.data_in = packet.as_ptr() as u64;
-    attr.test.data_size_in = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-    attr.test.repeat = times;
-    // SAFETY: the packet is valid for `data_size_in` bytes, which the kernel only reads.
-    check(unsafe { call(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) })?;
-    // SAFETY: reading integers of the union that the kernel has written.
-    Ok(unsafe { Ran { result: attr.test.retval, nanoseconds: attr.test.duration } })
-}
-
 /// What the kernel knows of a program (`struct bpf_prog_info`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProgramInfo {

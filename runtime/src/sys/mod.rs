@@ -19,6 +19,7 @@ pub(crate) mod ptrace;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod tasks;
+pub(crate) mod test_run;
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};

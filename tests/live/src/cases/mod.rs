@@ -1,6 +1,7 @@
 //! The tests, a file for each part of rbtrace.
 
 mod badinput;
+mod captures;
 mod cgroup;
 mod cgroup_skb;
 mod core;
@@ -60,6 +61,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         cgroup_skb::TESTS,
         interfaces::TESTS,
         packets::TESTS,
+        captures::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
         stress::TESTS,

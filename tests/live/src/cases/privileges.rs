@@ -14,6 +14,7 @@ use crate::sys;
 
 pub const TESTS: &[Test] = &[
     Test::new("privileges/two_capabilities_suffice", &[Root, Uprobe], two_suffice),
+    Test::new("privileges/packets_of_captures", &[Root], packets_of_captures),
     Test::new("privileges/none_is_left", &[Root, Uprobe], none_is_left),
     Test::new("privileges/what_names_need_is_left", &[Root, Uprobe], names_need_some),
     Test::new("privileges/commands_keep_theirs", &[Root, Uprobe], commands_keep_theirs),
@@ -52,6 +53,20 @@ fn two_suffice(ctx: &Ctx) -> Result<()> {
     out.same("calls", out.number("@")?, 30)?;
     run(&[BPF])?.exited(1)?.complains("this process lacks CAP_PERFMON to trace")?;
     run(&[PERFMON])?.exited(1)?.complains("this process lacks CAP_BPF to load programs")
+}
+
+/// A capture needs no tracing.
+fn packets_of_captures(ctx: &Ctx) -> Result<()> {
+    let program = for_all(ctx, &ctx.rbtrace, "rbtrace")?;
+    let file = ctx.file("packets.pcap", super::captures::pcap(&[vec![0; 60]]))?;
+    let run = |capabilities: &[u32]| {
+        sys::set_file_capabilities(&program, capabilities)?;
+        let script = r#"xdp:lo { @n++; printf("%d\n", @n); return XDP_DROP; }"#;
+        let run = ctx.script(script).arg("--test-packets").arg(&file);
+        run.by_user(NOBODY, &program).finish()
+    };
+    run(&[BPF, NET_ADMIN])?.success()?.lines_are(&["1", "packet 1: XDP_DROP", "@n: 1"])?;
+    run(&[BPF])?.exited(1)?.complains("this process lacks CAP_NET_ADMIN")
 }
 
 /// A copy of a program that everybody may run.
