@@ -16,6 +16,8 @@ fn program(kind: ProbeKind, target: plan::Target, maps: Vec<Map>, body: Vec<Stmt
             probes: vec![0],
             locals: Vec::new(),
             objects: Vec::new(),
+            packet: Vec::new(),
+            required: Vec::new(),
             predicate: None,
             body,
             span: Span::default(),

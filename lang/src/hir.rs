@@ -8,6 +8,7 @@ mod types;
 pub mod visit;
 
 use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::packet::{Fact, Header};
 use rbtrace_probes_ebpf::plan;
 
 use crate::catalog::PidNamespace;
@@ -99,6 +100,11 @@ pub struct ProbeBlock {
     /// Numbers of those arguments of an iterator that are pointers: where one is null, the block does
     /// not run. Empty for other kinds.
     pub objects: Vec<u32>,
+    /// What it wants to know of the packet, and the variables for it: they are set before anything
+    /// else is done. Empty for other kinds.
+    pub packet: Vec<(Fact, LocalId)>,
+    /// Headers without which the predicate does not hold.
+    pub required: Vec<Header>,
     /// Runs the body only if this is not 0; of an integer, boolean or pointer type.
     pub predicate: Option<Expr>,
     /// The action.

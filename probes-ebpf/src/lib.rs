@@ -11,6 +11,7 @@ pub mod helpers;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod packet;
 pub mod plan;
 pub mod profile;
 pub mod record;

@@ -59,6 +59,10 @@ pub enum Type {
     /// An address: a `u32` family (`AF_INET` or `AF_INET6`), then 16 bytes in network order, of
     /// which an IPv4 address takes the first four. 20 bytes.
     Inet,
+    /// An IPv4 address in network order, 4 bytes.
+    Inet4,
+    /// An IPv6 address, 16 bytes.
+    Inet6,
     /// An Ethernet address, 6 bytes.
     Mac,
     /// A kernel address that prints as a symbol, 8 bytes.
@@ -284,6 +288,8 @@ impl Type {
             Type::Array { elem, len } => elem.size().saturating_mul(*len),
             Type::Record(r) => r.size,
             Type::Inet => 20,
+            Type::Inet4 => 4,
+            Type::Inet6 => 16,
             Type::Mac => 6,
             Type::USym | Type::KStack(_) | Type::UStack(_) => 16,
             Type::Min { .. } | Type::Max { .. } | Type::Avg { .. } | Type::Stats { .. } => 16,
@@ -310,7 +316,7 @@ impl Type {
         match self {
             Type::Int { size, .. } | Type::Enum { size, .. } => u32::from(*size).max(1),
             Type::Bool | Type::Str { .. } | Type::Chars { .. } | Type::Mac | Type::Void => 1,
-            Type::Buf { .. } | Type::Inet => 4,
+            Type::Buf { .. } | Type::Inet | Type::Inet4 | Type::Inet6 => 4,
             Type::Array { elem, .. } => elem.align(),
             Type::Record(r) => r.fields.iter().map(|f| f.ty.align()).max().unwrap_or(1),
             _ => 8,

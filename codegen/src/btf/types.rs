@@ -79,6 +79,8 @@ impl Builder {
                 let bytes = self.bytes(16);
                 self.layout("inet_t", &[("family", Word::U32), ("address", Word::Other(bytes, 16))])
             }
+            Type::Inet4 => self.bytes(4),
+            Type::Inet6 => self.bytes(16),
             Type::Mac => self.bytes(6),
             Type::KSym => self.alias("ksym_t", false),
             Type::USym => self.layout(
@@ -210,6 +212,8 @@ fn is_array(ty: &Type) -> bool {
         ty,
         Type::Array { .. }
             | Type::Str { .. }
+            | Type::Inet4
+            | Type::Inet6
             | Type::Mac
             | Type::Hist { .. }
             | Type::Lhist { .. }

@@ -78,6 +78,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.register(offset)?
             }
             Builtin::Context => self.ctx,
+            Builtin::Packet(property) => self.packet_property(property),
             Builtin::Comm => return Err(self.bug("a string where a scalar is expected")),
         })
     }

@@ -31,6 +31,7 @@ impl FnBuilder<'_, '_, '_> {
             Call::PerCpuAddress { offsets, variable, cpu } => {
                 self.per_cpu_address(*offsets, *variable, cpu)
             }
+            Call::Within { address, network, prefix } => self.within(address, *network, *prefix),
             Call::Mark(_)
             | Call::Strftime(_)
             | Call::Str { .. }

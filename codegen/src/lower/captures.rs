@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use rbtrace_lang::hir::visit::{blocks, local_of, locals_of, operands, parts};
-use rbtrace_lang::hir::{Expr, ExprKind, LocalId, Stmt, StmtKind};
+use rbtrace_lang::hir::{Expr, ExprKind, LocalId, ProbeBlock, Stmt, StmtKind};
 
 /// Ranges of constants up to this many rounds are loops of the program itself.
 const INLINE_ROUNDS: i64 = 64;
@@ -28,10 +28,20 @@ pub(super) struct Captures {
 }
 
 impl Captures {
+    /// Those of a probe block's program.
+    pub fn of_block(block: &ProbeBlock) -> Self {
+        // It sets the variables for the packet itself, before any loop.
+        Self::with(block.packet.iter().map(|(_, local)| *local).collect(), &block.body)
+    }
+
     /// Those of these statements.
     pub fn of(stmts: &[Stmt]) -> Self {
+        Self::with(BTreeSet::new(), stmts)
+    }
+
+    /// Those of statements of a function that mentions some variables besides.
+    fn with(mut own: BTreeSet<LocalId>, stmts: &[Stmt]) -> Self {
         let mut captures = Self::default();
-        let mut own = BTreeSet::new();
         captures.statements(stmts, &mut own);
         captures.shared.extend(own.intersection(&captures.in_callbacks));
         captures.own = own;

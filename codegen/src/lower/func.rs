@@ -160,7 +160,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
     fn program_body(&mut self) -> Result<(), Error> {
         let block = self.block;
         self.at(block.span);
-        let captures = Captures::of(&block.body);
+        let captures = Captures::of_block(block);
         let own = |local: &LocalId| !captures.is_private(*local);
         let own: Vec<LocalId> = (0..block.locals.len() as u32).map(LocalId).filter(own).collect();
         self.share_locals(captures)?;
@@ -169,6 +169,7 @@ impl<'f, 'u, 'p> FnBuilder<'f, 'u, 'p> {
         }
         self.load_objects();
         self.mark_object();
+        self.parse_packet()?;
         if let Some(predicate) = &block.predicate {
             let body = self.b.create_block();
             let pass = self.b.create_block();

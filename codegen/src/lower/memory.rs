@@ -156,6 +156,9 @@ impl FnBuilder<'_, '_, '_> {
     /// Conversions in memory: strings of other sizes, tuples member by member, integers to
     /// arrays of the same size.
     fn put_cast(&mut self, operand: &Expr, ty: &Type, to: Place, tail: Tail) -> Result<(), Error> {
+        if *ty == Type::Inet && operand.ty.is_inet() {
+            return self.put_inet(None, operand, to);
+        }
         if operand.ty.is_scalar() {
             let value = self.scalar(operand)?;
             let has = self.unit.layout(&operand.ty).size();
@@ -372,27 +375,6 @@ impl FnBuilder<'_, '_, '_> {
         let probe = self.probe_number();
         self.store(to.plus(12), 4, probe);
         Ok(())
-    }
-
-    /// An address with its family: see the plan's `Inet`.
-    fn put_inet(&mut self, family: Option<&Expr>, addr: &Expr, to: Place) -> Result<(), Error> {
-        const AF_INET: i64 = 2;
-        const AF_INET6: i64 = 10;
-        let bytes = self.unit.layout(&addr.ty).size();
-        let six = bytes == 16;
-        self.zero(to, 20)?;
-        let family = match family {
-            Some(family) => self.scalar(family)?,
-            None => self.iconst(if six { AF_INET6 } else { AF_INET }),
-        };
-        self.store(to, 4, family);
-        if addr.ty.is_scalar() {
-            let value = self.scalar(addr)?;
-            self.store(to.plus(4), 4, value);
-            return Ok(());
-        }
-        let from = self.memory_of(addr)?;
-        self.copy(to.plus(4), from, bytes.min(16))
     }
 
     /// Reads an unsigned byte at `index` bytes from a place.

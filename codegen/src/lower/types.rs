@@ -51,6 +51,8 @@ impl Layouts<'_> {
                 None => plan::Type::Int { size: 8, signed: true },
             },
             Type::Inet => plan::Type::Inet,
+            Type::Inet4 => plan::Type::Inet4,
+            Type::Inet6 => plan::Type::Inet6,
             Type::Mac => plan::Type::Mac,
             Type::KSym => plan::Type::KSym,
             Type::USym => plan::Type::USym,

@@ -61,6 +61,9 @@ impl Checker<'_> {
         {
             return Ok(known);
         }
+        if let Some(found) = self.packet_member(base, field, span) {
+            return found;
+        }
         if let Some(argument) = self.function_arg(base, field, span) {
             return argument;
         }

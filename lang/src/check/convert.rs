@@ -108,6 +108,7 @@ impl Checker<'_> {
             {
                 Some(cast(value.expr, to))
             }
+            (from, Type::Inet) if from.is_inet() => Some(cast(value.expr, to)),
             (Type::Tuple(_), Type::Tuple(members)) => self.convert_tuple(value, members),
             (Type::Enum(_), Type::Int(_) | Type::Enum(_)) | (Type::Int(_), Type::Enum(_)) => {
                 Some(cast(value.expr, to))

@@ -103,6 +103,9 @@ impl Checker<'_> {
         if let Some(value) = builtins::find(self, name, span) {
             return value;
         }
+        if let Some(value) = self.header(name, span) {
+            return value;
+        }
         match constants::find(name, self) {
             Some(constants::Constant::Value(value)) => return Ok(literal(value, span)),
             Some(constants::Constant::Variant { of, value }) => {

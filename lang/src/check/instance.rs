@@ -1,10 +1,11 @@
 //! Copies of a probe block: attach points share an eBPF program only if they are of one kind and
 //! what the block reads of their records has the same types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rbtrace_probes_ebpf::kinds::{KindSpec, ProbeKind};
+use rbtrace_probes_ebpf::packet::{Fact, Header};
 use rbtrace_probes_ebpf::plan::{self, Target};
 
 use crate::ast;
@@ -38,6 +39,10 @@ pub(super) struct Instance {
     pub locals: Vec<Slot>,
     /// How many of `locals` are the script's.
     pub named: usize,
+    /// What it wants to know of the packet, and the variables for it.
+    pub packet: Vec<(Fact, LocalId)>,
+    /// Headers of which fields were read since this was last emptied.
+    pub headers_read: BTreeSet<Header>,
     /// What the last pass built.
     pub built: Option<Built>,
 }
@@ -64,6 +69,8 @@ pub(super) struct Slot {
 /// What a pass built of a block.
 #[derive(Debug)]
 pub(super) struct Built {
+    /// Headers of the packet without which the predicate does not hold.
+    pub required: BTreeSet<Header>,
     /// The predicate, as a truth value.
     pub predicate: Option<crate::hir::Expr>,
     /// The action.
@@ -106,7 +113,19 @@ impl Instance {
         let named = locals.len();
         let probes = Vec::new();
         let (args, signature) = (None, None);
-        Self { probe, kind, probes, args, signature, slots, locals, named, built: None }
+        Self {
+            probe,
+            kind,
+            probes,
+            args,
+            signature,
+            slots,
+            locals,
+            named,
+            packet: Vec::new(),
+            headers_read: BTreeSet::new(),
+            built: None,
+        }
     }
 
     /// What its kind is like.
@@ -117,6 +136,8 @@ impl Instance {
     /// Forgets what the last pass made.
     pub fn begin_pass(&mut self) {
         self.locals.truncate(self.named);
+        self.packet.clear();
+        self.headers_read.clear();
         self.built = None;
     }
 
@@ -159,6 +180,8 @@ impl Instance {
             kind: self.kind,
             probes: self.probes.iter().map(|(index, _)| *index).collect(),
             objects,
+            packet: self.packet,
+            required: built.required.into_iter().collect(),
             locals: locals.collect(),
             predicate: built.predicate,
             body: built.body,

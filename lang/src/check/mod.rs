@@ -19,6 +19,8 @@
 //! | `records`   | structs, unions and enums, from where they are declared         |
 //! | `stmt`, `assign`, `aggregate`   | statements                                  |
 //! | `verdict`   | what a block returns                                            |
+//! | `inet`      | addresses, which are written as text                            |
+//! | `packet`    | headers and fields of packets, predicates on them               |
 //! | `pinned`    | iterators that run without rbtrace                              |
 //! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
@@ -39,9 +41,11 @@ mod convert;
 mod expr;
 mod fold;
 pub(crate) mod functions;
+mod inet;
 mod instance;
 pub(crate) mod maps;
 mod ops;
+mod packet;
 mod pinned;
 pub(crate) mod place;
 mod records;

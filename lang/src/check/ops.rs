@@ -76,15 +76,7 @@ impl Checker<'_> {
     fn logic(&mut self, and: bool, left: &ast::Expr, right: &ast::Expr, span: Span) -> Typed {
         let left = self.value(left).and_then(|value| self.truth(value));
         let right = self.value(right).and_then(|value| self.truth(value));
-        let (left, right) = (left?, right?);
-        if let ExprKind::Int(n) = left.kind {
-            // The left one decides, or the right one does.
-            let decides = (n != 0) != and;
-            let literal = decides || matches!(right.kind, ExprKind::Int(_));
-            return Ok(Value { literal, ..Value::from(if decides { left } else { right }) });
-        }
-        let kind = ExprKind::Logic { and, left: Box::new(left), right: Box::new(right) };
-        Ok(Value::new(kind, Type::Bool, span))
+        Ok(logic(and, left?, right?, span))
     }
 
     /// An operator other than `&&` and `||` on two typed operands.
@@ -199,6 +191,7 @@ impl Checker<'_> {
         if let Some(value) = self.probe_is(negated, &left, &right, span) {
             return value;
         }
+        let (left, right) = self.addresses(left, right)?;
         let same = |left: hir::Expr, right: hir::Expr| {
             let kind = ExprKind::Same { negated, left: Box::new(left), right: Box::new(right) };
             Ok(Value::new(kind, Type::Bool, span))
@@ -295,4 +288,16 @@ fn scaled(number: hir::Expr, size: i64) -> hir::Expr {
 fn binary(op: BinaryOp, left: hir::Expr, right: hir::Expr, ty: Type, span: Span) -> Value {
     let kind = ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) };
     Value::new(kind, ty, span)
+}
+
+/// `left && right` or `left || right` of two truth values.
+pub(super) fn logic(and: bool, left: hir::Expr, right: hir::Expr, span: Span) -> Value {
+    if let ExprKind::Int(n) = left.kind {
+        // The left one decides, or the right one does.
+        let decides = (n != 0) != and;
+        let literal = decides || matches!(right.kind, ExprKind::Int(_));
+        return Value { literal, ..Value::from(if decides { left } else { right }) };
+    }
+    let kind = ExprKind::Logic { and, left: Box::new(left), right: Box::new(right) };
+    Value::new(kind, Type::Bool, span)
 }

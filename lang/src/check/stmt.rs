@@ -1,5 +1,7 @@
 //! Statements.
 
+use std::collections::BTreeSet;
+
 use rbtrace_probes_ebpf::helpers;
 use rbtrace_probes_ebpf::kinds::ProbeKind;
 
@@ -36,10 +38,9 @@ impl Checker<'_> {
     /// The block of the instance at hand; keeps what it builds in the instance.
     pub fn block_of_probe(&mut self) {
         let probe = self.at.probe.clone();
-        let predicate = probe
-            .predicate
-            .as_ref()
-            .map(|predicate| self.value(predicate).and_then(|value| self.truth(value)));
+        let mut required = BTreeSet::new();
+        let predicate =
+            probe.predicate.as_ref().map(|predicate| self.predicate(predicate, &mut required));
         let predicate = self.only_of_traced(predicate, probe.span);
         let mut body = Vec::new();
         self.stmts(&probe.body.stmts, &mut body);
@@ -50,7 +51,7 @@ impl Checker<'_> {
             self.check_pinned(&body);
         }
         self.at.built = match predicate.transpose() {
-            Ok(predicate) => Some(Built { predicate, body }),
+            Ok(predicate) => Some(Built { required, predicate, body }),
             Err(_) => None,
         };
     }
@@ -465,7 +466,7 @@ fn leaves(stmts: &[Stmt], deeper: bool) -> bool {
 /// The zero of a type, where there is a constant for it.
 fn zero(ty: &Type, span: Span) -> Option<Expr> {
     match ty {
-        Type::Int(_) | Type::Bool | Type::Ptr { .. } | Type::Enum(_) => {
+        Type::Int(_) | Type::Bool | Type::Ptr { .. } | Type::Enum(_) | Type::Inet4 => {
             Some(constant(0, ty.clone(), span))
         }
         Type::Str { .. } => Some(Expr { kind: ExprKind::Str(Vec::new()), ty: ty.clone(), span }),
@@ -473,9 +474,12 @@ fn zero(ty: &Type, span: Span) -> Option<Expr> {
             let zeros: Option<Vec<_>> = members.iter().map(|(_, ty)| zero(ty, span)).collect();
             Some(Expr { kind: ExprKind::Tuple(zeros?), ty: ty.clone(), span })
         }
-        Type::Record(_) | Type::Array { .. } | Type::Buf { .. } | Type::Inet | Type::Mac => {
-            Some(Expr { kind: ExprKind::Zero, ty: ty.clone(), span })
-        }
+        Type::Record(_)
+        | Type::Array { .. }
+        | Type::Buf { .. }
+        | Type::Inet
+        | Type::Inet6
+        | Type::Mac => Some(Expr { kind: ExprKind::Zero, ty: ty.clone(), span }),
         _ => None,
     }
 }

@@ -98,6 +98,7 @@ pub fn promote(a: &Ty, b: &Ty) -> Option<Ty> {
             };
             Some(Ty::fixed(Type::Ptr { to: Box::new(to), space }))
         }
+        (x, y) if x.is_inet() && y.is_inet() => Some(Ty::fixed(Type::Inet)),
         (Type::Tuple(x), Type::Tuple(y)) => promote_tuples(x, &a.flex, y, &b.flex),
         _ => None,
     }
@@ -170,6 +171,7 @@ pub fn fits(from: &Ty, to: &Type) -> bool {
             }
         }
         (Type::Str { size: a }, Type::Str { size: b }) => a <= b,
+        (from, Type::Inet) => from.is_inet(),
         (Type::Tuple(a), Type::Tuple(b)) => {
             a.len() == b.len()
                 && a.iter().zip(b).enumerate().all(|(i, ((_, x), (_, y)))| {
@@ -206,6 +208,8 @@ pub fn size_of(ty: &Type, program: &Program) -> u32 {
         Type::Tuple(members) => tuple_size(members, program),
         Type::Enum(id) => program.enums.get(id.index()).map_or(0, |e| u32::from(e.int.size)),
         Type::Inet => 20,
+        Type::Inet4 => 4,
+        Type::Inet6 => 16,
         Type::Mac => 6,
         Type::USym | Type::KStack(_) | Type::UStack(_) => 16,
         Type::Aggregate(_) | Type::Void => 0,
@@ -233,7 +237,7 @@ fn align_of(ty: &Type, program: &Program) -> u32 {
             let fields = program.records.get(id.index()).map(|r| r.fields.iter());
             fields.into_iter().flatten().map(|f| align_of(&f.ty, program)).max().unwrap_or(1)
         }
-        Type::Buf { .. } | Type::Inet => 4,
+        Type::Buf { .. } | Type::Inet | Type::Inet4 | Type::Inet6 => 4,
         Type::Array { elem, .. } => align_of(elem, program),
         Type::Tuple(members) => {
             members.iter().map(|(_, ty)| align_of(ty, program)).max().unwrap_or(1)

@@ -67,7 +67,7 @@ pub fn type_name(ty: &Type, program: &Program) -> String {
             let name = program.enums.get(id.index()).map_or("?", |e| e.name.as_str());
             format!("enum {}", if name.is_empty() { "{...}" } else { name })
         }
-        Type::Inet => "inet".into(),
+        Type::Inet | Type::Inet4 | Type::Inet6 => "inet".into(),
         Type::Mac => "mac_address".into(),
         Type::KSym => "ksym".into(),
         Type::USym => "usym".into(),
@@ -141,6 +141,14 @@ impl<'a> Dump<'a> {
         for local in &block.locals {
             let ty = self.ty(&local.ty);
             self.line(format!("let {}: {ty}", local.name));
+        }
+        if !block.packet.is_empty() {
+            let facts: Vec<_> = block.packet.iter().map(|(_, local)| self.local(*local)).collect();
+            self.line(format!("parse {}", facts.join(", ")));
+        }
+        if !block.required.is_empty() {
+            let names: Vec<_> = block.required.iter().map(|h| h.spec().name).collect();
+            self.line(format!("if without {}: return", names.join(" or ")));
         }
         for object in &block.objects {
             self.line(format!("if not arg{object}: return"));

@@ -1,7 +1,10 @@
 //! Expressions.
 
+use std::net::IpAddr;
+
 use rbtrace_probes_ebpf::helpers::Helper;
 use rbtrace_probes_ebpf::names::Names;
+use rbtrace_probes_ebpf::packet::Property;
 use rbtrace_probes_ebpf::types::Clock;
 
 use super::stmt::Stmt;
@@ -26,11 +29,13 @@ pub struct Expr {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// A constant of an integer, boolean, enum or pointer type, as two's complement.
+    ///
+    /// One of [`Type::Inet4`] is the number that its bytes are in memory.
     Int(i64),
     /// A value of a type that lives in memory, all bytes 0.
     Zero,
     /// A constant of type [`Type::Str`], without its NUL; shorter than the type's size. Also one of
-    /// an array of bytes, all of them.
+    /// an array of bytes, [`Type::Inet`], [`Type::Inet6`] or [`Type::Mac`], all of their bytes.
     Str(Vec<u8>),
     /// Value of a variable.
     Local(LocalId),
@@ -100,7 +105,7 @@ pub enum ExprKind {
     },
     /// Conversion to the type of the expression, between integers, booleans, pointers, enums,
     /// and from a shorter to a longer string or from a longer to a shorter one (cut). From and to
-    /// arrays it keeps the bytes: an integer is at least as large as the array, an array as large
+    /// arrays it keeps the bytes, and an IP address is given its family: an integer is at least as large as the array, an array as large
     /// as the integer or string.
     Cast(Box<Expr>),
     /// Address of a variable, a pointer into kernel memory.
@@ -229,6 +234,8 @@ pub enum Builtin {
     Func,
     /// Address of the instruction that the probe is on; prints as a symbol.
     InstructionPointer,
+    /// What a packet has that is in no header; `uint32`.
+    Packet(Property),
     /// The context itself; a pointer to nothing in [`Space::Own`](super::Space::Own).
     Context,
 }
@@ -292,7 +299,7 @@ pub enum Call {
         /// Absent for a scalar map: its value becomes zero.
         key: Option<Expr>,
     },
-    /// `len(@m)`: number of entries; `uint64`.
+    /// `len(@m)`: number of entries; `int64`.
     MapLen(MapId),
     /// `len(s)` of a string: bytes before the NUL; `uint64`.
     StrLen(Expr),
@@ -379,6 +386,15 @@ pub enum Call {
         family: Option<Expr>,
         /// The address.
         addr: Expr,
+    },
+    /// `within(a, network)`: [`Type::Bool`], whether the first bits of an IP address are these.
+    Within {
+        /// The address.
+        address: Expr,
+        /// The network.
+        network: IpAddr,
+        /// How many bits, no more than an address of this family has.
+        prefix: u8,
     },
     /// `macaddr(a)`: [`Type::Mac`].
     MacAddr(Expr),

@@ -44,8 +44,12 @@ pub enum Type {
     Tuple(Vec<(String, Type)>),
     /// An enum.
     Enum(EnumId),
-    /// An IPv4 or IPv6 address.
+    /// An IPv4 or IPv6 address, with its family.
     Inet,
+    /// An IPv4 address, held as the integer that its bytes are in memory.
+    Inet4,
+    /// An IPv6 address.
+    Inet6,
     /// An Ethernet address.
     Mac,
     /// A kernel address that prints as a symbol.
@@ -229,8 +233,8 @@ impl Type {
     /// `uint32`
     pub const U32: Type = Type::Int(Int::U32);
 
-    /// Whether values are held in a register: integers, booleans, enums, pointers and what is
-    /// marked as an integer of 8 bytes. All others live in memory.
+    /// Whether values are held in a register: integers, booleans, enums, pointers, IPv4 addresses and
+    /// what is marked as an integer of 8 bytes. All others live in memory.
     pub const fn is_scalar(&self) -> bool {
         matches!(
             self,
@@ -238,6 +242,7 @@ impl Type {
                 | Type::Bool
                 | Type::Enum(_)
                 | Type::Ptr { .. }
+                | Type::Inet4
                 | Type::KSym
                 | Type::Username
                 | Type::Timestamp { .. }
@@ -247,6 +252,11 @@ impl Type {
         )
     }
 
+    /// Whether it is an IP address.
+    pub const fn is_inet(&self) -> bool {
+        matches!(self, Type::Inet | Type::Inet4 | Type::Inet6)
+    }
+
     /// The integer that a scalar is held as; `None` if the type is no scalar. Enums answer
     /// `uint64`: their own integer is in [`Program::enums`](super::Program::enums).
     pub const fn as_int(&self) -> Option<Int> {
@@ -254,6 +264,7 @@ impl Type {
             Type::Int(int) => Some(*int),
             Type::Bool => Some(Int { size: 1, signed: false }),
             Type::Enum(_) => Some(Int::U64),
+            Type::Inet4 => Some(Int::U32),
             t if t.is_scalar() => Some(Int::U64),
             _ => None,
         }

@@ -157,9 +157,8 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
         | Call::Bswap(e)
         | Call::Strftime(e)
         | Call::Mark(e)
-        | Call::MacAddr(e) => {
-            vec![e]
-        }
+        | Call::Within { address: e, .. }
+        | Call::MacAddr(e) => vec![e],
         Call::Strncmp { left, right, .. } => vec![left, right],
         Call::Memcmp { left, right, len } => vec![left, right, len],
         Call::StrStr { haystack, needle } => vec![haystack, needle],

@@ -5,6 +5,7 @@
 
 use rbtrace_probes_ebpf::format::{Conversion, Length};
 use rbtrace_probes_ebpf::kinds::{Counter, KindSpec, ProbeKind};
+use rbtrace_probes_ebpf::packet::{Field, FieldKind, Header};
 
 use crate::check::place::Place;
 use crate::check::{cast, maps};
@@ -21,6 +22,7 @@ const TABLES: &[Table] = &[
     ("probe-kinds", probe_kinds),
     ("probe-contents", probe_contents),
     ("verdicts", verdicts),
+    ("packet-fields", packet_fields),
     ("software-events", || events(ProbeKind::Software)),
     ("hardware-events", || events(ProbeKind::Hardware)),
     ("integers", integers),
@@ -112,6 +114,32 @@ fn verdicts() -> String {
         vec![codes([spec.name]), codes([verdict.name]), verdict.value.to_string(), default.into()]
     };
     table(&["kind", "verdict", "value", "without `return`"], all.map(row))
+}
+
+fn packet_fields() -> String {
+    let rows = Header::ALL.into_iter().flat_map(|header| {
+        let spec = header.spec();
+        let head = vec![codes([spec.name]), String::new(), String::new(), spec.about.to_owned()];
+        let row = |field: &Field| {
+            let kind = match field.kind {
+                FieldKind::Number { size } => format!("{} bits", u32::from(size) * 8),
+                FieldKind::Bits { width: 1, .. } => "1 bit".into(),
+                FieldKind::Bits { width, .. } => format!("{width} bits"),
+                FieldKind::LastProtocol => "8 bits".into(),
+                FieldKind::Inet4 | FieldKind::Inet6 => codes(["inet"]),
+                FieldKind::Mac => codes(["macaddr_t"]),
+            };
+            let name = format!("{}.{}", spec.name, field.name);
+            vec![
+                codes([&*name]),
+                codes(field.aliases.iter().copied()),
+                kind,
+                field.about.to_owned(),
+            ]
+        };
+        [head].into_iter().chain(spec.fields.iter().map(row))
+    });
+    table(&["field", "also", "holds", "what it is"], rows)
 }
 
 fn events(kind: ProbeKind) -> String {

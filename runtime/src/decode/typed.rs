@@ -73,6 +73,12 @@ impl<'a> Typed<'a> {
             Type::Array { elem, len } => self.array(elem, *len, bytes)?,
             Type::Record(record) => self.record(record, bytes)?,
             Type::Inet => inet(bytes)?,
+            Type::Inet4 => {
+                Value::Inet(Some(Ipv4Addr::from(array::<4>(slice(bytes, 0, 4)?)).into()))
+            }
+            Type::Inet6 => {
+                Value::Inet(Some(Ipv6Addr::from(array::<16>(slice(bytes, 0, 16)?)).into()))
+            }
             Type::Mac => Value::Mac(array(slice(bytes, 0, 6)?)),
             Type::KSym => {
                 let address = u64_at(bytes, 0)?;

@@ -63,13 +63,16 @@ fn verdict(tracers: &Tracers, script: &Script) -> Result<(), String> {
 
 fn agree(name: &str, wanted: &Outcome, tracer: &Path, script: &[&OsStr]) -> Result<(), String> {
     let got = match compare::run(tracer, script) {
-        // LLVM has no room for what bpftrace keeps on the stack, and there is no answer.
-        Err(problem) if name == "bpftrace" && problem.contains("stack limit is exceeded") => {
-            return Ok(());
-        }
+        Err(problem) if name == "bpftrace" && has_no_answer(&problem) => return Ok(()),
         got => got?,
     };
     difference(wanted, &got).map_or(Ok(()), |problem| Err(format!("{name}: {problem}")))
+}
+
+/// Whether bpftrace could not run a script at all: LLVM has no room for what is kept on the stack, or
+/// the kernel's verifier refuses its program.
+fn has_no_answer(problem: &str) -> bool {
+    ["stack limit is exceeded", "Error loading BPF program"].iter().any(|why| problem.contains(why))
 }
 
 /// The smallest script that is found to fail as the first did.

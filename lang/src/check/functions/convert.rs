@@ -258,6 +258,7 @@ fn ntop(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         Type::Int(_) => cast(value, &Type::U32),
         Type::Array { elem, len: 4 | 16 } if **elem == bytes(elem) => value,
         Type::Str { size: 4 | 16 } => value,
+        ty if ty.is_inet() && family.is_none() => return Ok(Value::from(value)),
         _ => {
             return Err(checker.wrong_argument("ntop", &value, "a number, or 4 or 16 bytes"));
         }

@@ -105,7 +105,7 @@ fn len(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
         if !text {
             let map = checker.map_use(name, true, arg.span)?;
             let kind = ExprKind::Call(Box::new(Call::MapLen(map)));
-            return Ok(Value::new(kind, Type::U64, call.span));
+            return Ok(Value::new(kind, Type::I64, call.span));
         }
     }
     super::text::string_length(checker, call)

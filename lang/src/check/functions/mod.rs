@@ -4,6 +4,7 @@
 mod convert;
 mod kernel;
 mod maps;
+mod network;
 mod output;
 mod process;
 pub(super) mod stack;
@@ -116,6 +117,11 @@ pub(crate) const FAMILIES: &[Family] = &[
         title: "Time and ids",
         table: time::TABLE,
         docs: docs!("src/check/functions", "time.md"),
+    },
+    Family {
+        title: "Addresses of networks",
+        table: network::TABLE,
+        docs: docs!("src/check/functions", "network.md"),
     },
     Family { title: "Stacks", table: stack::TABLE, docs: docs!("src/check/functions", "stack.md") },
     Family {

@@ -102,6 +102,7 @@ impl Dump<'_> {
             Type::Bool => (n != 0).to_string(),
             Type::Int(int) if !int.signed => (n as u64).to_string(),
             Type::Ptr { .. } => format!("{n:#x}"),
+            Type::Inet4 => std::net::Ipv4Addr::from((n as u32).to_le_bytes()).to_string(),
             _ => n.to_string(),
         }
     }
@@ -192,6 +193,9 @@ impl Dump<'_> {
                 let family = family.as_ref().map(|f| format!("{}, ", self.expr(f)));
                 format!("ntop({}{})", family.unwrap_or_default(), self.expr(addr))
             }
+            Call::Within { address, network, prefix } => {
+                format!("within({}, {network}/{prefix})", self.expr(address))
+            }
             Call::MacAddr(addr) => format!("macaddr({})", self.expr(addr)),
             Call::Stack { unwind: false } => shown,
             Call::Stack { unwind: true } => format!("dw_{shown}"),
@@ -226,6 +230,7 @@ fn builtin_name(builtin: Builtin) -> String {
         Builtin::StackArg(n) => format!("stack_arg{n}"),
         Builtin::InstructionPointer => "ip".into(),
         Builtin::Context => "ctx".into(),
+        Builtin::Packet(property) => format!("pkt.{}", format!("{property:?}").to_lowercase()),
         other => format!("{other:?}").to_lowercase(),
     }
 }
