@@ -74,6 +74,10 @@ helpers! {
     GET_STACK = 67, "get_stack", 4, 4 . 18, true;
     /// Id of the current process's cgroup (version 2).
     GET_CURRENT_CGROUP_ID = 80, "get_current_cgroup_id", 0, 4 . 18, true;
+    /// Copies bytes of a packet.
+    SKB_LOAD_BYTES = 26, "skb_load_bytes", 4, 4 . 5, false;
+    /// Makes the first bytes of a packet readable in place.
+    SKB_PULL_DATA = 39, "skb_pull_data", 2, 4 . 9, false;
     /// Sends a signal to the current process.
     SEND_SIGNAL = 109, "send_signal", 1, 5 . 3, true;
     /// Copies a packet behind a record into a perf buffer.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::packet::{Fact, Field, FieldKind, Header, PACKET_PROPERTIES};
 
 use crate::ast::{self, BinaryOp, ExprKind as Ast};
@@ -90,17 +91,30 @@ impl Checker<'_> {
 
     /// Whether the block's probes see packets.
     fn sees_packets(&self) -> bool {
-        self.at.spec().context.has_packet()
+        self.at.kind.is_about_packets()
     }
 
     fn in_packet(&mut self, name: &str, span: Span) -> Typed<()> {
         if self.sees_packets() {
-            return Ok(());
+            return self.begins_before(name, span);
         }
         let kind = self.at.spec().name;
         Err(self.error(
             Diagnostic::error("builtin-not-here", span, format!("`{kind}` probes see no packets"))
                 .note(format!("`{name}` is a header of a packet")),
+        ))
+    }
+
+    /// An error about a header that the kernel has taken from the packets of the block's probes.
+    fn begins_before(&mut self, name: &str, span: Span) -> Typed<()> {
+        let of_link = Header::by_name(name).is_some_and(|header| header < Header::Ip);
+        if self.at.kind != ProbeKind::CgroupSkb || !of_link {
+            return Ok(());
+        }
+        let message = format!("`cgroup_skb` probes have no {name}");
+        Err(self.error(
+            Diagnostic::error("builtin-not-here", span, message)
+                .note("they see packets from the header of IP on"),
         ))
     }
 

@@ -143,13 +143,6 @@ pub enum Context {
     Opaque,
 }
 
-impl Context {
-    /// Whether it leads to a packet.
-    pub const fn has_packet(self) -> bool {
-        matches!(self, Context::Xdp)
-    }
-}
-
 /// The address space that pointers found in the context point into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PointerSpace {

@@ -12,6 +12,8 @@ use crate::event::Verdict;
 #[derive(Debug)]
 pub(super) struct Treatment {
     program: ProgramType,
+    /// Bytes that have to stand before the packet, since the program sees it from behind them on.
+    pub prepended: usize,
     /// Bytes at the start that the program does not see, and that come back as zeros.
     pub hidden: usize,
     /// Most bytes that the program sees of a packet; absent: a longer one is refused.
@@ -21,13 +23,40 @@ pub(super) struct Treatment {
 }
 
 /// One for each type of programs that packets can be handed to.
-static TREATMENTS: &[Treatment] = &[Treatment {
-    program: ProgramType::Xdp,
-    hidden: 0,
-    seen: Some(first_page),
-    // `XDP_ABORTED` and `XDP_DROP`.
-    dropping: &[0, 1],
-}];
+static TREATMENTS: &[Treatment] = &[
+    Treatment {
+        program: ProgramType::Xdp,
+        prepended: 0,
+        hidden: 0,
+        seen: Some(first_page),
+        // `XDP_ABORTED` and `XDP_DROP`.
+        dropping: &[0, 1],
+    },
+    Treatment {
+        program: ProgramType::SchedCls,
+        prepended: 0,
+        hidden: 0,
+        seen: None,
+        // `TC_ACT_SHOT`, `TC_ACT_STOLEN`, `TC_ACT_QUEUED` and `TC_ACT_TRAP`.
+        dropping: &[2, 4, 5, 8],
+    },
+    Treatment {
+        program: ProgramType::SocketFilter,
+        // On a packet socket they see the frame's header, which the test run keeps from them.
+        prepended: 14,
+        hidden: 0,
+        seen: None,
+        dropping: &[],
+    },
+    Treatment {
+        program: ProgramType::CgroupSkb,
+        prepended: 0,
+        hidden: 14,
+        seen: None,
+        // `SK_DROP`.
+        dropping: &[0],
+    },
+];
 
 /// What a page has room for between the room that XDP programs may take before a packet and the
 /// kernel's own record behind it: the rest of a packet lies elsewhere.
@@ -96,7 +125,14 @@ fn treatment(kind: ProbeKind) -> Option<&'static Treatment> {
 /// What the probes that see the same packets have in common.
 fn name(target: &Target) -> Option<String> {
     match target {
-        Target::Xdp { interface, .. } => Some(format!("xdp:{interface}")),
+        Target::Xdp { interface, .. } => Some(format!("xdp:{}", interface.text())),
+        Target::Tc { interface, direction } => {
+            Some(format!("tc:{}:{}", interface.text(), direction.name()))
+        }
+        Target::Socket { interface } => Some(format!("socket:{}", interface.text())),
+        Target::CgroupSkb { path, direction } => {
+            Some(format!("cgroup_skb:{path}:{}", direction.name()))
+        }
         _ => None,
     }
 }

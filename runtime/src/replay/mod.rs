@@ -2,6 +2,7 @@
 
 mod hooks;
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -135,7 +136,8 @@ impl Unit {
         let mut last = None;
         for block in &mut hook.blocks {
             let program = self.program(block.program)?;
-            let ran = match run::on_packet(program.fd.as_fd(), &now, &mut after, times) {
+            let handed = hand_over(block, &now);
+            let ran = match run::on_packet(program.fd.as_fd(), &handed, &mut after, times) {
                 Ok(ran) => ran,
                 Err(e) if is_about_packet(&e) => {
                     let why =
@@ -170,8 +172,18 @@ impl Unit {
     }
 }
 
-/// Puts back what the kernel has not returned.
-fn restore(block: &Block, before: &[u8], after: &mut [u8]) {
+/// What the test run gets for a packet.
+fn hand_over<'p>(block: &Block, packet: &'p [u8]) -> Cow<'p, [u8]> {
+    // The kernel takes the packet's protocol from there.
+    match packet.get(..block.treatment.prepended) {
+        Some([]) | None => Cow::Borrowed(packet),
+        Some(header) => Cow::Owned([header, packet].concat()),
+    }
+}
+
+/// Takes away what was handed over besides the packet, and puts back what the kernel has not returned.
+fn restore(block: &Block, before: &[u8], after: &mut Vec<u8>) {
+    after.drain(..block.treatment.prepended.min(after.len()));
     let hidden = block.treatment.hidden;
     if let (Some(before), Some(after)) = (before.get(..hidden), after.get_mut(..hidden)) {
         after.copy_from_slice(before);

@@ -55,11 +55,13 @@ pub enum Feature {
     Breakpoint,
     /// A disk that nobody uses, of the virtual machines.
     Disk,
+    /// tshark, to compare with.
+    Tshark,
 }
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 21] = [
+    pub const ALL: [Feature; 22] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -81,6 +83,7 @@ impl Feature {
         Feature::Counters,
         Feature::Breakpoint,
         Feature::Disk,
+        Feature::Tshark,
     ];
 
     /// The name in reports and on the command line.
@@ -107,6 +110,7 @@ impl Feature {
             Feature::Counters => "counters",
             Feature::Breakpoint => "breakpoint",
             Feature::Disk => "disk",
+            Feature::Tshark => "tshark",
         }
     }
 
@@ -142,6 +146,7 @@ impl Feature {
             Feature::Counters => counters(),
             Feature::Breakpoint => breakpoint(),
             Feature::Disk => disk(),
+            Feature::Tshark => tshark(),
         }
     }
 }
@@ -203,6 +208,12 @@ const TC_ACT_UNSPEC: i32 = -1;
 fn root() -> Result<()> {
     ensure!(sys::effective_uid() == 0, "not root");
     sys::bpf_load_return(BPF_PROG_TYPE_KPROBE, 0, 0, 0).context("loading a program")?;
+    Ok(())
+}
+
+fn tshark() -> Result<()> {
+    let output = std::process::Command::new("tshark").arg("--version").output()?;
+    ensure!(output.status.success(), "tshark fails: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 

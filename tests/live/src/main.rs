@@ -8,6 +8,7 @@ mod cases;
 mod cgroup;
 mod ctx;
 mod features;
+mod frames;
 mod kernel;
 mod net;
 mod output;

@@ -24,6 +24,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("strip", "binutils"),
     ("busybox", "busybox-static"),
     ("xz", "xz-utils"),
+    ("tshark", "tshark"),
 ];
 
 /// Has everything ready that live tests need, here and in a virtual machine on each of `kernels`.

@@ -1,7 +1,8 @@
 //! Values of fields, and the variables that they are kept in.
 
-use cranelift_codegen::ir::Value;
+use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::{Int, LocalId};
+use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::packet::{Fact, Field, FieldKind, Header};
 
 use super::super::func::{FnBuilder, Storage};
@@ -70,7 +71,7 @@ impl FnBuilder<'_, '_, '_> {
                 self.extract_bits(value, (first, width))
             }
             // As it lies there.
-            FieldKind::Inet4 => self.load(place, Int::U32),
+            FieldKind::Inet4 => self.load_word(place),
             FieldKind::Inet6 | FieldKind::Mac => {
                 let Storage::Memory(to) = self.local(local)? else {
                     return Err(self.bug("an address in a register"));
@@ -81,6 +82,18 @@ impl FnBuilder<'_, '_, '_> {
             FieldKind::LastProtocol => return Ok(()),
         };
         self.set_fact(local, value)
+    }
+
+    /// Loads four bytes, which the verifier wants to be aligned where they are a copy.
+    pub(super) fn load_word(&mut self, place: Place) -> Value {
+        let is_copy = self.block.kind == ProbeKind::Socket;
+        if !is_copy || place.offset.is_multiple_of(4) {
+            return self.load(place, Int::U32);
+        }
+        let half = Int { size: 2, signed: false };
+        let (low, high) = (self.load(place, half), self.load(place.plus(2), half));
+        let high = self.b.ins().ishl_imm_s(high, 16);
+        self.b.ins().bor(low, high)
     }
 
     /// A number in the byte order of the network.

@@ -3,9 +3,11 @@
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::Int;
-use rbtrace_probes_ebpf::packet::Header;
+use rbtrace_probes_ebpf::kinds::Context;
+use rbtrace_probes_ebpf::packet::{Fact, Header};
 
 use super::super::func::FnBuilder;
+use super::source::sk_buff;
 use super::{At, Walk};
 use crate::error::Error;
 
@@ -29,18 +31,71 @@ pub(super) const fn loaded(number: u16) -> i64 {
 }
 
 impl FnBuilder<'_, '_, '_> {
+    /// Where a packet begins with the header of IP: on to that.
+    pub(super) fn parse_network(&mut self, walk: &Walk) {
+        let protocol = self.load_context(sk_buff::PROTOCOL, Int::U32);
+        self.after_link(walk, protocol, 0);
+        self.b.ins().jump(walk.exit(Header::Eth), &[]);
+    }
+
     /// Ethernet and its tags, and on to the header that they say comes next.
     pub(super) fn parse_ethernet(&mut self, walk: &Walk) -> Result<(), Error> {
         let start = At::Fixed(0);
-        let place = self.claim(walk, Header::Eth, start, ETHERNET);
+        let place = self.claim(walk, Header::Eth, start, ETHERNET)?;
         self.keep(Header::Eth, place)?;
         self.payload_from(start, ETHERNET)?;
+        let protocol = self.load(place.plus(ETHERNET_TYPE), Int { size: 2, signed: false });
+        let tags_matter = walk.needs.inside(Header::Eth) || self.wants_ethernet_type();
+        if tags_matter && self.kind().context == Context::Skb {
+            self.parse_tag_beside(walk, protocol)?;
+        }
         if walk.needs.inside(Header::Eth) {
-            let protocol = self.load(place.plus(ETHERNET_TYPE), Int { size: 2, signed: false });
             self.after_link(walk, protocol, ETHERNET);
             self.parse_tag(walk, Header::Vlan, protocol, ETHERNET)?;
         }
         self.b.ins().jump(walk.exit(Header::Eth), &[]);
+        Ok(())
+    }
+
+    /// The outermost tag of a packet from which the kernel has taken it, if it has, and on from there.
+    fn parse_tag_beside(&mut self, walk: &Walk, protocol: Value) -> Result<(), Error> {
+        let present = self.load_context(sk_buff::VLAN_PRESENT, Int::U32);
+        let [beside, none] = [(); 2].map(|()| self.b.create_block());
+        self.b.ins().brif(present, beside, &[], none, &[]);
+        self.enter(beside);
+        let kind = self.load_context(sk_buff::VLAN_PROTO, Int::U32);
+        let kind = self.to_host(kind, 2);
+        self.keep_ethernet_type(kind)?;
+        let tag = self.temp_bytes(TAG)?;
+        let control = self.load_context(sk_buff::VLAN_TCI, Int::U32);
+        let control = self.to_host(control, 2);
+        self.store(tag, 2, control);
+        self.store(tag.plus(TAG_TYPE), 2, protocol);
+        self.keep(Header::Vlan, tag)?;
+        if walk.needs.inside(Header::Eth) {
+            self.after_link(walk, protocol, ETHERNET);
+            self.parse_tag(walk, Header::Vlan2, protocol, ETHERNET)?;
+        }
+        self.b.ins().jump(walk.exit(Header::Eth), &[]);
+        self.enter(none);
+        Ok(())
+    }
+
+    fn wants_ethernet_type(&self) -> bool {
+        let is_type = |fact: &Fact| matches!(fact, Fact::Field(Header::Eth, field) if field.offset == ETHERNET_TYPE);
+        self.block.packet.iter().any(|(fact, _)| is_type(fact))
+    }
+
+    /// The type in the frame as it was sent.
+    fn keep_ethernet_type(&mut self, kind: Value) -> Result<(), Error> {
+        let block = self.block;
+        for (fact, local) in &block.packet {
+            if let Fact::Field(Header::Eth, field) = fact
+                && field.offset == ETHERNET_TYPE
+            {
+                self.set_fact(*local, kind)?;
+            }
+        }
         Ok(())
     }
 
@@ -61,7 +116,7 @@ impl FnBuilder<'_, '_, '_> {
         }
         self.b.ins().jump(walk.exit(Header::Eth), &[]);
         self.enter(tagged);
-        let place = self.claim(walk, tag, At::Fixed(start), TAG);
+        let place = self.claim(walk, tag, At::Fixed(start), TAG)?;
         self.keep(tag, place)?;
         self.payload_from(At::Fixed(start), TAG)?;
         let protocol = self.load(place.plus(TAG_TYPE), Int { size: 2, signed: false });
@@ -85,9 +140,9 @@ impl FnBuilder<'_, '_, '_> {
     /// ARP, if it is for IPv4 over Ethernet.
     pub(super) fn parse_arp(&mut self, walk: &Walk, at: At) -> Result<(), Error> {
         let size = Header::Arp.spec().size;
-        let place = self.claim(walk, Header::Arp, at, size);
+        let place = self.claim(walk, Header::Arp, at, size)?;
         // ar_pro, ar_hln and ar_pln (RFC 826): IPv4 addresses, 6 bytes of hardware, 4 of protocol.
-        let kinds = self.load(place.plus(2), Int::U32);
+        let kinds = self.load_word(place.plus(2));
         let usual = i64::from(u32::from_le_bytes([0x08, 0x00, 6, 4]));
         let is = self.b.ins().icmp_imm_s(IntCC::Equal, kinds, usual);
         let known = self.b.create_block();

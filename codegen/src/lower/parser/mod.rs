@@ -11,31 +11,26 @@
 //! | `link`   | Ethernet, VLAN tags, ARP                    |
 //! | `internet` | IPv4, IPv6 with its extension headers     |
 //! | `fields` | values of fields                            |
+//! | `source` | where the bytes of a packet are             |
 
 mod fields;
 mod internet;
 mod link;
 mod needs;
+mod source;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, Value, types::I64};
 use rbtrace_lang::hir::Int;
-use rbtrace_probes_ebpf::packet::{Fact, Header, Property};
+use rbtrace_probes_ebpf::kinds::ProbeKind;
+use rbtrace_probes_ebpf::packet::{Fact, Header};
 
 use super::func::FnBuilder;
 use super::mem::Place;
-use crate::clif::{Intrinsic, namespace};
 use crate::error::Error;
 
 use needs::Needs;
-
-/// Offsets in `struct xdp_md` of linux/bpf.h.
-mod xdp_md {
-    pub(super) const DATA: u32 = 0;
-    pub(super) const DATA_END: u32 = 4;
-    pub(super) const INGRESS_IFINDEX: u32 = 12;
-    pub(super) const RX_QUEUE_INDEX: u32 = 16;
-}
+use source::Source;
 
 /// Where a header begins, in bytes from the start of the packet.
 #[derive(Clone, Copy)]
@@ -49,9 +44,7 @@ enum At {
 /// The walk over a packet.
 struct Walk {
     needs: Needs,
-    /// The first byte of the packet, and the end of what can be read of it.
-    data: Value,
-    end: Value,
+    source: Source,
     /// Where the walk ends.
     stop: Block,
     /// Where it ends if the packet has not got what the predicate needs.
@@ -82,8 +75,11 @@ impl FnBuilder<'_, '_, '_> {
         for (fact, local) in facts {
             self.clear_fact(fact, *local)?;
         }
-        let walk = self.begin_walk(Needs::of(facts, &self.block.required));
-        self.parse_ethernet(&walk)?;
+        let walk = self.begin_walk(Needs::of(facts, &self.block.required))?;
+        match self.block.kind {
+            ProbeKind::CgroupSkb => self.parse_network(&walk),
+            _ => self.parse_ethernet(&walk)?,
+        }
         for (header, block, at) in &walk.headers {
             self.enter(*block);
             self.parse_header(&walk, *header, At::Found(*at))?;
@@ -94,9 +90,8 @@ impl FnBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    fn begin_walk(&mut self, needs: Needs) -> Walk {
-        let data = self.load_context(xdp_md::DATA, Int::U32);
-        let end = self.load_context(xdp_md::DATA_END, Int::U32);
+    fn begin_walk(&mut self, needs: Needs) -> Result<Walk, Error> {
+        let source = self.packet_source()?;
         let [stop, absent] = [(); 2].map(|()| self.b.create_block());
         let headers = needs.after_tags().map(|header| {
             let block = self.b.create_block();
@@ -104,7 +99,7 @@ impl FnBuilder<'_, '_, '_> {
             (header, block, at)
         });
         let headers = headers.collect();
-        Walk { needs, data, end, stop, absent, headers }
+        Ok(Walk { needs, source, stop, absent, headers })
     }
 
     /// A header behind Ethernet and tags, and on to what it says comes next.
@@ -115,7 +110,7 @@ impl FnBuilder<'_, '_, '_> {
             Header::Ip6 => self.parse_ip6(walk, at),
             Header::Tcp => self.parse_tcp(walk, at),
             _ => {
-                let place = self.claim(walk, header, at, header.spec().size);
+                let place = self.claim(walk, header, at, header.spec().size)?;
                 self.keep(header, place)?;
                 self.payload_from(at, header.spec().size)?;
                 self.b.ins().jump(walk.exit(header), &[]);
@@ -129,7 +124,7 @@ impl FnBuilder<'_, '_, '_> {
         /// Bytes of a header without options, and where its length is.
         const SIZE: u32 = 20;
         const DATA_OFFSET: u32 = 12;
-        let place = self.claim(walk, Header::Tcp, at, SIZE);
+        let place = self.claim(walk, Header::Tcp, at, SIZE)?;
         self.keep(Header::Tcp, place)?;
         if let Some(local) = self.wanted(&Fact::PayloadOffset) {
             let byte = self.load(place.plus(DATA_OFFSET), Int { size: 1, signed: false });
@@ -148,29 +143,10 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// The place of a header's `size` bytes; the walk ends before it if they are not all there.
-    fn claim(&mut self, walk: &Walk, header: Header, at: At, size: u32) -> Place {
+    fn claim(&mut self, walk: &Walk, header: Header, at: At, size: u32) -> Result<Place, Error> {
         let satisfied = walk.needs.satisfied_before(header);
         let outside = if satisfied { walk.stop } else { walk.absent };
-        self.claim_or(walk, at, size, outside)
-    }
-
-    /// The place of `size` bytes of the packet; goes on at `outside` if they are not all there.
-    fn claim_or(&mut self, walk: &Walk, at: At, size: u32, outside: Block) -> Place {
-        let (base, before) = match at {
-            At::Fixed(bytes) => (walk.data, bytes),
-            At::Found(offset) => {
-                let address = self.b.ins().iadd(walk.data, offset);
-                // The verifier knows the bounds of the one pointer that was compared.
-                let intrinsic = Intrinsic::Settled as u32;
-                (self.call(namespace::INTRINSIC, intrinsic, &[address]), 0)
-            }
-        };
-        let limit = self.b.ins().iadd_imm_s(base, i64::from(before + size));
-        let beyond = self.b.ins().icmp(IntCC::UnsignedGreaterThan, limit, walk.end);
-        let inside = self.b.create_block();
-        self.b.ins().brif(beyond, outside, &[], inside, &[]);
-        self.enter(inside);
-        Place::pointer(base).plus(before)
+        self.claim_bytes(walk.source, at, size, outside)
     }
 
     /// A place so many bytes further on, as a number.
@@ -196,18 +172,5 @@ impl FnBuilder<'_, '_, '_> {
         let other = self.b.create_block();
         self.b.ins().brif(is, block, &[at.into()], other, &[]);
         self.enter(other);
-    }
-
-    /// What a packet has that is in no header.
-    pub(super) fn packet_property(&mut self, property: Property) -> Value {
-        match property {
-            Property::Length => {
-                let data = self.load_context(xdp_md::DATA, Int::U32);
-                let end = self.load_context(xdp_md::DATA_END, Int::U32);
-                self.b.ins().isub(end, data)
-            }
-            Property::Interface => self.load_context(xdp_md::INGRESS_IFINDEX, Int::U32),
-            Property::Queue => self.load_context(xdp_md::RX_QUEUE_INDEX, Int::U32),
-        }
     }
 }

@@ -47,13 +47,18 @@ fn frames(count: u16) -> Vec<Vec<u8>> {
 
 /// A pcap file in the byte order of this machine, with packets a second apart.
 pub fn pcap(packets: &[Vec<u8>]) -> Vec<u8> {
+    pcap_with(packets.iter().map(|bytes| (&bytes[..], bytes.len())))
+}
+
+/// The same of packets that had more bytes when they were captured.
+pub fn pcap_with<'p>(packets: impl Iterator<Item = (&'p [u8], usize)>) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 262_144, ETHERNET] {
         file.extend(u32::to_ne_bytes(word));
     }
-    for (second, bytes) in packets.iter().enumerate() {
-        let length = bytes.len() as u32;
-        file.extend([second as u32, 0, length, length].map(u32::to_ne_bytes).concat());
+    for (second, (bytes, length)) in packets.enumerate() {
+        let (kept, length) = (bytes.len() as u32, length as u32);
+        file.extend([second as u32, 0, kept, length].map(u32::to_ne_bytes).concat());
         file.extend(bytes);
     }
     file

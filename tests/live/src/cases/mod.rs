@@ -11,6 +11,7 @@ mod elf;
 mod fentry;
 mod functions;
 mod generated;
+mod headers;
 mod interfaces;
 mod iter;
 mod kinds;
@@ -62,6 +63,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         interfaces::TESTS,
         packets::TESTS,
         captures::TESTS,
+        headers::TESTS,
         lifecycle::TESTS,
         losses::TESTS,
         stress::TESTS,

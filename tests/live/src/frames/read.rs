@@ -24,6 +24,13 @@ impl<'f> Reading<'f> {
         reading
     }
 
+    /// Reads a frame of which the header is not seen, only what it says of the next.
+    pub fn of_network(frame: &'f [u8]) -> Self {
+        let mut reading = Reading { frame, ..Reading::default() };
+        let _ = reading.network(14);
+        reading
+    }
+
     /// Whether it has a header.
     pub fn has(&self, header: Header) -> bool {
         self.starts.contains_key(&header)
@@ -48,7 +55,8 @@ impl<'f> Reading<'f> {
             FieldKind::LastProtocol if is_there => self.last_protocol.to_string(),
             FieldKind::LastProtocol => "0".into(),
             FieldKind::Inet4 => {
-                Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[at..at + 4]).unwrap_or_default()).to_string()
+                Ipv4Addr::from(<[u8; 4]>::try_from(&bytes[at..at + 4]).unwrap_or_default())
+                    .to_string()
             }
             FieldKind::Inet6 => {
                 Ipv6Addr::from(<[u8; 16]>::try_from(&bytes[at..at + 16]).unwrap_or_default())
@@ -89,6 +97,11 @@ impl<'f> Reading<'f> {
                 break;
             }
         }
+        self.network(at)
+    }
+
+    /// What the type of an Ethernet header or tag that ends here says comes next.
+    fn network(&mut self, at: usize) -> Option<()> {
         match self.number(at - 2)? {
             0x0800 => self.ip(at),
             0x86dd => self.ip6(at),
