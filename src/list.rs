@@ -270,6 +270,9 @@ fn trampolines(
     out: &mut dyn Write,
 ) -> Result<()> {
     let (module, pattern) = rest.split_once(':').unwrap_or(("vmlinux", rest));
+    if module == "bpf" {
+        return program_functions(kind, pattern, every, machine, out);
+    }
     let functions = machine.kernel_functions(Some(module), pattern);
     let why = "kernel functions cannot be listed: /proc/kallsyms cannot be read";
     for function in readable(functions, every, why)? {
@@ -277,6 +280,26 @@ fn trampolines(
         if fields {
             types::kernel_arguments(module, &function, machine, out)?;
         }
+    }
+    Ok(())
+}
+
+/// `[PROGRAM:]FUNCTION` of eBPF programs that are loaded.
+fn program_functions(
+    kind: &str,
+    rest: &str,
+    every: bool,
+    machine: &Machine,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let (program, pattern) = match rest.split_once(':') {
+        Some((program, pattern)) => (Some(program.parse()?), pattern),
+        None => (None, rest),
+    };
+    let found = machine.program_functions(program, pattern);
+    let why = "eBPF programs cannot be listed: that takes CAP_SYS_ADMIN";
+    for at in readable(found, every, why)? {
+        writeln!(out, "{kind}:bpf:{}:{}", at.program, at.function)?;
     }
     Ok(())
 }

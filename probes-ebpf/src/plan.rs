@@ -215,6 +215,10 @@ pub enum Target {
     Fentry(KernelFunction),
     /// On a kernel function's return, by a trampoline.
     Fexit(KernelFunction),
+    /// On the entry of a function of an eBPF program.
+    ProgramEntry(ProgramFunction),
+    /// On the return of a function of an eBPF program.
+    ProgramExit(ProgramFunction),
     /// On each object of a kind that the kernel has.
     Iter {
         /// The kind, as in `bpf_iter_KIND`.
@@ -306,6 +310,15 @@ pub struct KernelFunction {
     pub function: String,
     /// Bytes from the symbol, or the address itself.
     pub offset: u64,
+}
+
+/// A function of an eBPF program that is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ProgramFunction {
+    /// The kernel's id of the program.
+    pub program: u32,
+    /// The function: the program itself, or one that it calls.
+    pub function: String,
 }
 
 /// An instruction in a file.

@@ -176,7 +176,7 @@ pub fn may_call(name: &str, number: u32, program: ProgramType, target: u32) -> b
             ProgramType::Lsm => ATTACH_LSM,
             _ => 0,
         },
-        target: TargetFunction { number: target, module: None },
+        target: TargetFunction { number: target, owner: None },
         btf: None,
     };
     if load_program(&spec, &mut log).is_ok() {
@@ -220,7 +220,7 @@ fn load_nothing(kind: ProbeKind, target: u32) -> io::Result<OwnedFd> {
         instructions: &[instruction(MOV, 0, 0, 0), instruction(EXIT, 0, 0, 0)],
         license: c"GPL",
         attach_type: load::attach_type(kind),
-        target: TargetFunction { number: target, module: None },
+        target: TargetFunction { number: target, owner: None },
         btf: None,
     };
     load_program(&spec, &mut [])

@@ -25,6 +25,7 @@ mod netlink;
 mod packets;
 mod print;
 mod privileges;
+pub mod programs;
 pub mod progress;
 pub mod replay;
 pub mod request;

@@ -21,15 +21,16 @@ use std::rc::Rc;
 use rbtrace_lang::catalog::ctypes::{CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::source::{SourceLine, SourceLineError};
 use rbtrace_lang::catalog::{
-    Catalog, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
+    Catalog, Convention, DebugInfo, PidNamespace, TracepointFormat, TypeSource, UsdtProbe,
+    UserSymbol,
 };
 use rbtrace_probes_ebpf::glob;
 use rbtrace_probes_ebpf::kinds::{ProgramType, lsm};
-use rbtrace_runtime::Error;
-use rbtrace_runtime::features;
+use rbtrace_probes_ebpf::plan::{ProgramFunction, UserFunction};
 use rbtrace_runtime::symbols::kernel::KernelSymbols;
 use rbtrace_runtime::symbols::{Binary, cpp};
 use rbtrace_runtime::tracefs::Tracefs;
+use rbtrace_runtime::{Error, features, programs};
 
 pub use headers::Headers;
 use kernel::{Function, FunctionList};
@@ -213,9 +214,10 @@ impl Catalog for Machine {
     }
 
     fn user_functions(&self, binary: &str, pattern: &str) -> Option<Vec<String>> {
-        if !glob::is_glob(pattern) {
-            let found = self.opened(binary)?.find(pattern).ok()?;
-            return Some(found.into_iter().map(|function| function.name).collect());
+        // Names of Go have signs of patterns in them.
+        let named = self.opened(binary)?.find(pattern).ok()?;
+        if named.is_some() || !glob::is_glob(pattern) {
+            return Some(named.into_iter().map(|function| function.name).collect());
         }
         let functions = self.functions_of(binary)?;
         Some(functions.iter().filter(|name| glob::matches(pattern, name)).cloned().collect())
@@ -245,6 +247,16 @@ impl Catalog for Machine {
             module.is_none_or(|module| glob::matches(module, of)) && glob::matches(pattern, name)
         });
         Some(wanted.cloned().collect())
+    }
+
+    fn program_functions(
+        &self,
+        program: Option<u32>,
+        pattern: &str,
+    ) -> Option<Vec<ProgramFunction>> {
+        let mut all = programs::functions(program).ok()?;
+        all.retain(|at| glob::matches(pattern, &at.function));
+        Some(all)
     }
 
     fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
@@ -293,6 +305,18 @@ impl Catalog for Machine {
 
     fn user_symbol(&self, binary: &str, name: &str) -> Option<UserSymbol> {
         symbols::find(Path::new(binary), name)
+    }
+
+    fn convention(&self, at: &UserFunction) -> Convention {
+        let is_go = || {
+            let binary = self.opened(&at.binary)?;
+            let address = match &at.symbol {
+                Some(symbol) => binary.find(symbol).ok()??.address,
+                None => at.offset,
+            };
+            Some(binary.is_go(address))
+        };
+        if is_go().unwrap_or(false) { Convention::Go } else { Convention::C }
     }
 
     fn cgroup_id(&self, path: &str) -> Option<u64> {
@@ -377,6 +401,16 @@ impl TypeSource for Machine {
 
     fn kernel_function(&self, module: Option<&str>, name: &str) -> Option<Signature> {
         self.kernel_types.function(module, name)
+    }
+
+    fn program_function(&self, at: &ProgramFunction) -> Option<Signature> {
+        let prototype = programs::prototype(at)?;
+        let word = |name| (name, CType::Int { size: 8, signed: false });
+        let result = prototype.result.map_or(CType::Void, |(size, signed)| CType::Int {
+            size: u8::try_from(size).unwrap_or(8),
+            signed,
+        });
+        Some(Signature { params: prototype.parameters.into_iter().map(word).collect(), result })
     }
 
     fn raw_tracepoint(&self, name: &str) -> Option<Signature> {

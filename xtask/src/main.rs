@@ -3,6 +3,7 @@
 mod kinds;
 mod lint;
 mod process;
+mod programs;
 mod setup;
 mod summary;
 mod test;

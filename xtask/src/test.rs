@@ -218,7 +218,7 @@ fn run_on_host(args: &Args, programs: &Programs, summary: &mut Summary) -> Resul
         bail!("only root may trace; run this as root, or only a part of it: --only hermetic");
     }
     let mut command = Command::new(&programs.tests);
-    command.arg("--rbtrace").arg(&programs.rbtrace).arg("--programs").arg(&programs.dynamic);
+    command.arg("--rbtrace").arg(&programs.rbtrace).arg("--programs").arg(&programs.small);
     command.arg("--tools").arg(packages::tools());
     command.args(test_arguments(args, 1, false));
     let mut child = command.stdout(Stdio::piped()).spawn().context("running the live tests")?;
@@ -276,7 +276,7 @@ impl GuestRun {
             image::GUEST_PREPARED,
             arguments.join(" ")
         );
-        let initramfs = image::write(kernel, programs, &command)?;
+        let initramfs = image::write(kernel, programs, &command, &[])?;
         let report = workspace::vm_folder("logs")?.join(format!("{kernel}-tests.log"));
         let guest = qemu::boot(
             kernel,

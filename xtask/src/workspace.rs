@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, programs};
 
 /// The workspace's top folder.
 pub fn root() -> &'static Path {
@@ -45,8 +45,8 @@ pub struct Programs {
     pub rbtrace: PathBuf,
     /// The tests themselves.
     pub tests: PathBuf,
-    /// A folder of small programs that are linked dynamically.
-    pub dynamic: PathBuf,
+    /// A folder of small programs that are traced.
+    pub small: PathBuf,
     /// A folder of generated scripts, compiled; empty until they are prepared.
     pub prepared: PathBuf,
 }
@@ -74,7 +74,7 @@ pub fn build_programs(choice: &Choice) -> Result<Programs> {
         std::fs::remove_dir_all(&prepared)?;
     }
     std::fs::create_dir_all(&prepared)?;
-    Ok(Programs { rbtrace, tests, dynamic: build_dynamic()?, prepared })
+    Ok(Programs { rbtrace, tests, small: programs::build()?, prepared })
 }
 
 /// Compiles the generated scripts for guests, where compiling takes too long.
@@ -107,31 +107,4 @@ fn build(package: &str, release: bool) -> Result<PathBuf> {
         name.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
     });
     executables.next_back().with_context(|| format!("cargo built no program for {package}"))
-}
-
-/// Compiles tests/live/programs/*.c with the machine's C compiler: `NAME.so.c` to a library.
-fn build_dynamic() -> Result<PathBuf> {
-    let folder = target().join("live-programs");
-    std::fs::create_dir_all(&folder)?;
-    for entry in std::fs::read_dir(root().join("tests/live/programs"))? {
-        let source = entry?.path();
-        if source.extension().is_some_and(|extension| extension == "c")
-            && let Some(name) = source.file_stem()
-        {
-            let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-            let kind: &[&str] = match Path::new(name).extension() {
-                Some(extension) if extension == "so" => &["-shared", "-fPIC"],
-                _ => &[],
-            };
-            process::run(
-                Command::new(compiler)
-                    .args(["-g", "-O1"])
-                    .args(kind)
-                    .arg("-o")
-                    .arg(folder.join(name))
-                    .arg(&source),
-            )?;
-        }
-    }
-    Ok(folder)
 }

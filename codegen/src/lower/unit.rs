@@ -491,6 +491,9 @@ fn section(block: &ProbeBlock, probes: &[plan::Probe]) -> String {
             }
         }
         (_, Some(Target::Fentry(f) | Target::Fexit(f))) => format!("{prefix}/{}", f.function),
+        (_, Some(Target::ProgramEntry(f) | Target::ProgramExit(f))) => {
+            format!("{prefix}/{}", f.function)
+        }
         (
             _,
             Some(

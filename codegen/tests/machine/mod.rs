@@ -3,8 +3,10 @@
 
 use rbtrace_lang::catalog::ctypes::{CField, CRecord, CType, Origin, Signature, Tag, TypeRef};
 use rbtrace_lang::catalog::{
-    Catalog, DebugInfo, TracepointField, TracepointFormat, TypeSource, UsdtProbe, UserSymbol,
+    Catalog, Convention, DebugInfo, TracepointField, TracepointFormat, TypeSource, UsdtProbe,
+    UserSymbol,
 };
+use rbtrace_probes_ebpf::plan::{ProgramFunction, UserFunction};
 use rbtrace_probes_ebpf::types::{Field, Type};
 
 /// A machine that is the same everywhere.
@@ -32,7 +34,7 @@ impl Catalog for Machine {
     }
 
     fn user_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
-        Some(matching(&["free", "main", "malloc", "walk"], pattern))
+        Some(matching(&["free", "main", "main.greet", "main.main", "malloc", "walk"], pattern))
     }
 
     fn cpp_functions(&self, _: &str, pattern: &str) -> Option<Vec<String>> {
@@ -43,6 +45,16 @@ impl Catalog for Machine {
     fn raw_tracepoints(&self, _: Option<&str>, pattern: &str) -> Option<Vec<(String, String)>> {
         let names = matching(&["sched_switch", "sys_enter"], pattern);
         Some(names.into_iter().map(|name| ("vmlinux".to_owned(), name)).collect())
+    }
+
+    fn program_functions(&self, _: Option<u32>, pattern: &str) -> Option<Vec<ProgramFunction>> {
+        let at = |function| ProgramFunction { program: 7, function };
+        Some(matching(&["filter", "filter_one"], pattern).into_iter().map(at).collect())
+    }
+
+    fn convention(&self, at: &UserFunction) -> Convention {
+        let is_go = at.symbol.as_ref().is_some_and(|symbol| symbol.starts_with("main."));
+        if is_go { Convention::Go } else { Convention::C }
     }
 
     fn iterators(&self, pattern: &str) -> Option<Vec<String>> {
@@ -126,6 +138,23 @@ impl TypeSource for Machine {
                 16,
                 vec![("next", pointer(CType::Ref(NODE)), 0), ("value", int, 8)],
             )),
+            GO_STRING => Some(record(
+                "string",
+                16,
+                vec![
+                    ("str", pointer(CType::Int { size: 1, signed: false }), 0),
+                    ("len", CType::Int { size: 8, signed: true }, 8),
+                ],
+            )),
+            GO_SLICE => Some(record(
+                "[]int32",
+                24,
+                vec![
+                    ("array", pointer(int), 0),
+                    ("len", CType::Int { size: 8, signed: true }, 8),
+                    ("cap", CType::Int { size: 8, signed: true }, 16),
+                ],
+            )),
             TASK => Some(record(
                 "task_struct",
                 9000,
@@ -156,7 +185,7 @@ impl TypeSource for Machine {
 
     fn origin(&self, at: TypeRef) -> Origin {
         match at {
-            NODE => Origin::User,
+            NODE | GO_STRING | GO_SLICE => Origin::User,
             TASK | FILE | PATH => Origin::Kernel,
             _ => Origin::Script,
         }
@@ -187,12 +216,29 @@ impl TypeSource for Machine {
         })
     }
 
+    fn program_function(&self, at: &ProgramFunction) -> Option<Signature> {
+        let word = |name: &str| (name.to_owned(), CType::Int { size: 8, signed: false });
+        let params = if at.function == "filter" { vec!["ctx"] } else { vec!["packet", "length"] };
+        let result = CType::Int { size: 4, signed: true };
+        Some(Signature { params: params.into_iter().map(word).collect(), result })
+    }
+
     fn user_function(&self, _: &str, name: &str) -> Option<Signature> {
         let node = || pointer(CType::Ref(NODE));
         let params: &[(&str, CType)] = match name {
             "main" => &[
                 ("argc", CType::Int { size: 4, signed: true }),
                 ("argv", pointer(pointer(CType::Char))),
+            ],
+            "main.greet" => &[
+                ("name", CType::Ref(GO_STRING)),
+                ("scale", CType::Float { size: 8 }),
+                ("times", CType::Int { size: 8, signed: true }),
+                ("rest", CType::Array { elem: Box::new(CType::Bool), len: 3 }),
+                ("numbers", CType::Ref(GO_SLICE)),
+                ("second", CType::Ref(GO_STRING)),
+                ("last", CType::Ref(GO_STRING)),
+                ("flag", CType::Bool),
             ],
             "walk" => &[
                 ("list", node()),
@@ -216,6 +262,9 @@ impl TypeSource for Machine {
 
 /// `struct node` of the machine's programs.
 const NODE: TypeRef = TypeRef { source: 1, id: 1 };
+/// The type of strings and a type of slices of the programs that are of Go.
+const GO_STRING: TypeRef = TypeRef { source: 1, id: 2 };
+const GO_SLICE: TypeRef = TypeRef { source: 1, id: 3 };
 /// `struct task_struct` of its kernel.
 const TASK: TypeRef = TypeRef { source: 2, id: 1 };
 

@@ -5,6 +5,7 @@ pub mod ctypes;
 pub mod source;
 
 use rbtrace_probes_ebpf::kinds::ProgramType;
+use rbtrace_probes_ebpf::plan::{ProgramFunction, UserFunction};
 use rbtrace_probes_ebpf::types::Field;
 
 use ctypes::{CType, Origin, Signature, Tag, TypeRef};
@@ -60,6 +61,16 @@ pub trait Catalog {
         None
     }
 
+    /// Functions of eBPF programs that are loaded, of one or of all, by program. `None`: the list cannot be
+    /// read here.
+    fn program_functions(
+        &self,
+        _program: Option<u32>,
+        _pattern: &str,
+    ) -> Option<Vec<ProgramFunction>> {
+        None
+    }
+
     /// The kernel's iterators that need nothing but their name: the `task` of `bpf_iter_task`.
     /// `None`: the list cannot be read here.
     fn iterators(&self, _pattern: &str) -> Option<Vec<String>> {
@@ -93,6 +104,11 @@ pub trait Catalog {
     /// name.
     fn user_symbol(&self, _binary: &str, _name: &str) -> Option<UserSymbol> {
         None
+    }
+
+    /// How a function gets its arguments.
+    fn convention(&self, _at: &UserFunction) -> Convention {
+        Convention::C
     }
 
     /// Id of the cgroup (version 2) at a path, for `cgroupid`. `None`: there is none.
@@ -150,6 +166,16 @@ pub struct UserSymbol {
     pub fixed: bool,
 }
 
+/// How functions get their arguments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Convention {
+    /// As those of C.
+    #[default]
+    C,
+    /// As those of Go.
+    Go,
+}
+
 /// A USDT probe of a program or library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsdtProbe {
@@ -195,6 +221,11 @@ pub trait TypeSource {
 
     /// A function of the kernel, or of one module.
     fn kernel_function(&self, _module: Option<&str>, _name: &str) -> Option<Signature> {
+        None
+    }
+
+    /// A function of an eBPF program that is loaded. Its parameters are words.
+    fn program_function(&self, _at: &ProgramFunction) -> Option<Signature> {
         None
     }
 

@@ -8,6 +8,7 @@ use rbtrace_probes_ebpf::profile::Arch;
 use rbtrace_probes_ebpf::types::Clock;
 
 use crate::ast::BinaryOp;
+use crate::catalog::Convention;
 use crate::diag::Diagnostic;
 use crate::hir::{self, Call, ExprKind, Int, Space, Type};
 use crate::reference::{Docs, docs};
@@ -184,6 +185,7 @@ pub(super) fn function_of(target: &Target) -> Option<&str> {
     match target {
         Target::Kprobe(f) | Target::Kretprobe(f) => Some(&f.function),
         Target::Fentry(f) | Target::Fexit(f) => Some(&f.function),
+        Target::ProgramEntry(f) | Target::ProgramExit(f) => Some(&f.function),
         Target::Lsm { hook } => Some(hook),
         Target::Uprobe(f) | Target::Uretprobe(f) => f.symbol.as_deref(),
         _ => None,
@@ -217,6 +219,9 @@ fn argument(checker: &mut Checker<'_>, number: u32, span: Span) -> Typed {
     }
     if spec.kind == ProbeKind::Usdt {
         return checker.usdt_argument(number, span);
+    }
+    if checker.at.convention == Convention::Go && number < MOST_ARGS {
+        return Ok(Value::from(checker.go_argument(number, span)));
     }
     if number >= MOST_ARGS {
         return Err(checker.error(
@@ -253,15 +258,23 @@ fn no_retval(spec: &KindSpec, span: Span) -> Diagnostic {
 
 /// What a function returned.
 fn result(checker: &mut Checker<'_>, span: Span) -> Typed {
-    let Some(Target::Fexit(f)) = checker.at.probes.first().map(|(_, probe)| &probe.target) else {
-        return Ok(Value::new(ExprKind::Builtin(hir::Builtin::Retval), Type::U64, span));
+    let target = checker.at.probes.first().map(|(_, probe)| &probe.target);
+    let (function, found, source) = match target {
+        Some(Target::Fexit(f)) => {
+            let found = checker.cx.types.kernel_function(f.module.as_deref(), &f.function);
+            (f.function.clone(), found, "the kernel's types, /sys/kernel/btf")
+        }
+        Some(Target::ProgramExit(f)) => {
+            let found = checker.cx.types.program_function(f);
+            (f.function.clone(), found, "the types that the program was loaded with")
+        }
+        _ => return Ok(Value::new(ExprKind::Builtin(hir::Builtin::Retval), Type::U64, span)),
     };
-    let function = f.function.clone();
-    match checker.cx.types.kernel_function(f.module.as_deref(), &function) {
+    match found {
         Some(signature) => checker.function_result(&signature, span),
         None => Err(checker.error(
             Diagnostic::error("no-format", span, format!("the type of {function} is not known"))
-                .note("it is read from the kernel's types, /sys/kernel/btf"),
+                .note(format!("it is read from {source}")),
         )),
     }
 }

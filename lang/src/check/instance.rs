@@ -9,13 +9,14 @@ use rbtrace_probes_ebpf::packet::{Fact, Header};
 use rbtrace_probes_ebpf::plan::{self, Target};
 
 use crate::ast;
-use crate::catalog::TracepointFormat;
 use crate::catalog::ctypes::Signature;
+use crate::catalog::{Convention, TracepointFormat};
 use crate::expand::visit::{self, VisitMut};
 use crate::hir::{Local, LocalId, ProbeBlock, RecordId, Stmt, Type};
 use crate::resolve::{Attachment, Block};
 use crate::span::Span;
 
+use super::builtins::argument_number;
 use super::scopes::Variable;
 use super::types::Ty;
 use super::{Checker, args, usdt};
@@ -33,6 +34,8 @@ pub(super) struct Instance {
     pub args: Option<RecordId>,
     /// Parameters of the function that it is on, if they are wanted and known.
     pub signature: Option<Rc<Signature>>,
+    /// How that function gets them, if the block asks for any.
+    pub convention: Convention,
     /// Variables by their unique names.
     pub slots: HashMap<String, LocalId>,
     /// Variables, those of the script first.
@@ -112,13 +115,14 @@ impl Instance {
         }
         let named = locals.len();
         let probes = Vec::new();
-        let (args, signature) = (None, None);
+        let (args, signature, convention) = (None, None, Convention::default());
         Self {
             probe,
             kind,
             probes,
             args,
             signature,
+            convention,
             slots,
             locals,
             named,
@@ -198,6 +202,7 @@ pub(super) fn split(
     into: &mut Vec<Instance>,
 ) {
     let wants_args = mentions(&mut block.probe, |name| name == "args");
+    let wants_numbered = mentions(&mut block.probe, |name| argument_number(name).is_some());
     let wants_number = mentions(&mut block.probe, |name| matches!(name, "probe" | "func"));
     let probe = Rc::new(block.probe.clone());
     let first = into.len();
@@ -211,6 +216,10 @@ pub(super) fn split(
         let wants_signature = wants_args || matches!(kind, ProbeKind::Iter | ProbeKind::Lsm);
         let signature = wants_signature.then(|| args::signature_of(&point.target, checker));
         let signature = signature.flatten();
+        let convention = match &point.target {
+            Target::Uprobe(at) if wants_args || wants_numbered => checker.cx.catalog.convention(at),
+            _ => Convention::default(),
+        };
         // Without a cookie a program cannot tell which of its probes it runs for.
         let can_share = !kind.binds_at_load() && (!wants_number || kind.spec().has_cookie);
         let mut same = into.iter_mut().skip(first).zip(&formats);
@@ -219,6 +228,7 @@ pub(super) fn split(
                 && i.kind == *kind
                 && **f == format
                 && i.signature == signature
+                && i.convention == convention
                 && i.agrees(point)
         }) {
             instance.probes.push((index, point.clone()));
@@ -227,6 +237,7 @@ pub(super) fn split(
         let mut instance = Instance::new(probe.clone(), *kind, names);
         instance.probes.push((index, point.clone()));
         instance.signature = signature;
+        instance.convention = convention;
         if let Some((format, syscall)) = &format {
             let record = checker.tracepoint_record(&point.name, format, *syscall);
             instance.args = Some(checker.record(record));

@@ -7,7 +7,7 @@ pub(super) static FENTRY: KindSpec = KindSpec {
     name: "fentry",
     aliases: &["f", "kfunc"],
     about: "entry of a kernel function, with its types",
-    forms: &["fentry[:MODULE]:FUNCTION"],
+    forms: &["fentry[:MODULE]:FUNCTION", "fentry:bpf[:PROGRAM]:FUNCTION"],
     program: ProgramType::Tracing,
     section: "fentry",
     context: Context::Arguments,
@@ -25,7 +25,7 @@ pub(super) static FEXIT: KindSpec = KindSpec {
     name: "fexit",
     aliases: &["fr", "kretfunc"],
     about: "return of a kernel function, with its types",
-    forms: &["fexit[:MODULE]:FUNCTION"],
+    forms: &["fexit[:MODULE]:FUNCTION", "fexit:bpf[:PROGRAM]:FUNCTION"],
     section: "fexit",
     has_retval: true,
     ..FENTRY

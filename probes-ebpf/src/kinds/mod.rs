@@ -333,7 +333,29 @@ pub fn argument_offset(arch: Arch, n: u32) -> Option<u32> {
     }
 }
 
-/// Offset in `struct pt_regs` of the register with a function's result, in bytes.
+/// As [`argument_offset`], of a function of Go: the `n`th word of its arguments.
+///
+/// Source: Go's ABIInternal (cmd/compile/abi-internal.md), "Architecture specifics".
+pub fn go_argument_offset(arch: Arch, n: u32) -> Option<u32> {
+    match arch {
+        // rax, rbx, rcx, rdi, rsi, r8, r9, r10, r11
+        Arch::X86_64 => [80, 40, 88, 112, 104, 72, 64, 56, 48].get(n as usize).copied(),
+        // x0 ... x15
+        Arch::Aarch64 => (n < 16).then_some(n * 8),
+    }
+}
+
+/// Words of the stack that are in front of a Go function's arguments there, beyond those that C has: Go keeps
+/// a place for the return address on 64-bit Arm, too.
+pub const fn go_first_stack_argument(arch: Arch) -> u32 {
+    match arch {
+        Arch::X86_64 => 0,
+        Arch::Aarch64 => 1,
+    }
+}
+
+/// Offset in `struct pt_regs` of the register with a function's result, in bytes: the first one of a
+/// function of Go, too.
 pub const fn retval_offset(arch: Arch) -> u32 {
     match arch {
         Arch::X86_64 => 80, // rax

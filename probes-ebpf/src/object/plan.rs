@@ -176,6 +176,7 @@ fn check_target(target: &Target) -> Checked {
             f.module.iter().try_for_each(|m| component(m))?;
             component(&f.function)
         }
+        Target::ProgramEntry(f) | Target::ProgramExit(f) => component(&f.function),
         Target::Iter { object, pin } => {
             component(object)?;
             pin.iter().try_for_each(|p| text(p))

@@ -156,6 +156,9 @@ pub(crate) fn attach(site: &Site<'_>, target: &Target) -> Result<Attachment, Err
         Target::Tracepoint { category, name } => tracepoint::attach(site, category, name),
         Target::RawTracepoint { name, .. } => rawtracepoint::attach(site, name),
         Target::Fentry(function) | Target::Fexit(function) => fentry::attach(site, function),
+        Target::ProgramEntry(function) | Target::ProgramExit(function) => {
+            fentry::attach_to_target(site, &function.function)
+        }
         Target::Iter { object, pin } => iter::attach(site, object, pin.as_deref()),
         Target::Lsm { hook } => lsm::attach(site, hook),
         Target::Usdt(probe) => usdt::attach(site, probe),

@@ -12,13 +12,13 @@ use rbtrace_probes_ebpf::plan::{Probe, Target, UserFunction};
 use super::{Attachment, Context, Site};
 use crate::error::{Error, Unsupported};
 use crate::features::{self, Need};
-use crate::symbols::{Binary, find_binary};
+use crate::symbols::{Binary, Function, find_binary};
 use crate::sys::{link, perf};
 
 /// Name of the PMU.
 const PMU: &str = "uprobe";
 
-/// Attaches to one place in a file.
+/// Attaches to one function or instruction in a file.
 pub(super) fn attach(
     site: &Site<'_>,
     function: &UserFunction,
@@ -26,9 +26,15 @@ pub(super) fn attach(
 ) -> Result<Attachment, Error> {
     let pid = function.pid.or(site.context.pid);
     let binary = Binary::open(&find_binary(&function.binary, pid)?)?;
-    let offset = place(&binary, function)?;
-    let place = Place { offset, semaphore: 0, probe: site.probe };
-    attach_at(site, binary.path(), &place, pid, on_return)
+    let found = places(&binary, function, on_return)?;
+    let mut all = Attachment::default();
+    for offset in found.offsets {
+        let place = Place { offset, semaphore: 0, probe: site.probe };
+        let one = attach_at(site, binary.path(), &place, pid, found.on_return)?;
+        all.links.extend(one.links);
+        all.events.extend(one.events);
+    }
+    Ok(all)
 }
 
 /// Attaches to one place in a file, by its offset.
@@ -53,14 +59,18 @@ pub(super) fn attach_at(
     site.attach_event(event)
 }
 
-/// Attaches to many places, by one link for each file and process.
+/// Attaches to many functions or instructions, by one link for each file and process, and another for
+/// what returns in another way.
 pub(super) fn attach_many(
     program: BorrowedFd<'_>,
     probes: &[(u32, &Probe)],
     context: &Context,
     on_return: bool,
 ) -> Result<Attachment, Error> {
-    link_places(program, &by_file(probes, context)?, on_return)
+    let [reached, returned] = by_file(probes, context, on_return)?;
+    let mut all = link_places(program, &reached, false)?;
+    all.links.extend(link_places(program, &returned, true)?.links);
+    Ok(all)
 }
 
 /// Attaches to many places, by one link for each file and process.
@@ -102,9 +112,14 @@ pub(super) struct Place {
 /// Places by file and process.
 pub(super) type Places = BTreeMap<(PathBuf, Option<u32>), Vec<Place>>;
 
-fn by_file(probes: &[(u32, &Probe)], context: &Context) -> Result<Places, Error> {
+/// Places that are probed when they are reached, and those whose functions are when they return.
+fn by_file(
+    probes: &[(u32, &Probe)],
+    context: &Context,
+    on_return: bool,
+) -> Result<[Places; 2], Error> {
     let mut binaries: BTreeMap<(&str, Option<u32>), Binary> = BTreeMap::new();
-    let mut places = Places::new();
+    let mut all = [Places::new(), Places::new()];
     for (index, probe) in probes {
         let (Target::Uprobe(function) | Target::Uretprobe(function)) = &probe.target else {
             continue;
@@ -117,22 +132,63 @@ fn by_file(probes: &[(u32, &Probe)], context: &Context) -> Result<Places, Error>
                 new.insert(Binary::open(&find_binary(&function.binary, pid)?)?)
             }
         };
-        let offset = place(binary, function)?;
-        let place = Place { offset, semaphore: 0, probe: *index };
-        places.entry((binary.path().to_owned(), pid)).or_default().push(place);
+        let found = places(binary, function, on_return)?;
+        let [reached, returned] = &mut all;
+        let kind = if found.on_return { returned } else { reached };
+        let places = kind.entry((binary.path().to_owned(), pid)).or_default();
+        let place = |offset| Place { offset, semaphore: 0, probe: *index };
+        places.extend(found.offsets.into_iter().map(place));
     }
-    Ok(places)
+    Ok(all)
 }
 
-/// Where in the file a probe is, in bytes.
+/// Where in a file a probe is.
+struct Found {
+    /// In bytes from the start of the file.
+    offsets: Vec<u64>,
+    /// It fires when the function that begins there returns.
+    on_return: bool,
+}
+
+/// Where in the file a probe is.
+fn places(binary: &Binary, function: &UserFunction, on_return: bool) -> Result<Found, Error> {
+    let on_function = function.symbol.is_some() && function.offset == 0;
+    if let (true, Some(found)) = (on_function, function_of(binary, function)?)
+        && binary.is_go(found.address)
+    {
+        return places_of_go(binary, &found, on_return);
+    }
+    Ok(Found { offsets: vec![place(binary, function)?], on_return })
+}
+
+/// Return probes put an address of the kernel's on the stack. A function of Go that finds such a one when it
+/// moves its stack gives up, so that there the instructions are probed that return.
+fn places_of_go(binary: &Binary, function: &Function, on_return: bool) -> Result<Found, Error> {
+    let addresses = match on_return {
+        true => binary.returns_of(function)?,
+        false => vec![binary.go_body(function)?],
+    };
+    let offsets = addresses.into_iter().map(|address| binary.file_offset(address));
+    Ok(Found { offsets: offsets.collect::<Result<_, _>>()?, on_return: false })
+}
+
+/// The function that a probe is on or in; `None`: there are no symbols there.
+fn function_of(binary: &Binary, function: &UserFunction) -> Result<Option<Function>, Error> {
+    match &function.symbol {
+        Some(symbol) => Ok(Some(binary.function(symbol)?)),
+        None => Ok(binary.function_at(function.offset)),
+    }
+}
+
+/// The instruction of the file that a probe is on, in bytes from its start.
 fn place(binary: &Binary, function: &UserFunction) -> Result<u64, Error> {
-    let (found, offset) = match &function.symbol {
-        Some(symbol) => (binary.function(symbol)?, function.offset),
-        None => match binary.function_at(function.offset) {
-            Some(found) => (found.clone(), function.offset - found.address),
-            // Code without symbols: nothing can be checked.
-            None => return binary.file_offset(function.offset),
-        },
+    let Some(found) = function_of(binary, function)? else {
+        // Code without symbols: nothing can be checked.
+        return binary.file_offset(function.offset);
+    };
+    let offset = match function.symbol {
+        Some(_) => function.offset,
+        None => function.offset - found.address,
     };
     let bad = |reason: String| Error::BadLocation {
         place: format!("{}+{offset:#x}", found.name),

@@ -248,6 +248,7 @@ fn function(probe: &Probe, demangle: bool) -> String {
         {
             f.function.clone()
         }
+        Target::ProgramEntry(f) | Target::ProgramExit(f) => f.function.clone(),
         Target::Lsm { hook } => hook.clone(),
         Target::Uprobe(f) | Target::Uretprobe(f) => match &f.symbol {
             Some(symbol) => {

@@ -13,22 +13,23 @@ use rbtrace_probes_ebpf::profile::KernelVersion;
 use crate::attach::kprobe;
 use crate::error::{Error, Unsupported};
 use crate::features::{Need, VMLINUX_BTF};
+use crate::programs;
 use crate::symbols::kernel::KernelSymbols;
 use crate::sys::bpf::TargetFunction;
 use crate::sys::btf;
 
-/// A function of the kernel that a program is tied to; none for programs that are attached later.
+/// A function that a program is tied to; none for programs that are attached later.
 #[derive(Debug, Default)]
 pub(crate) struct Function {
     number: u32,
-    /// The BTF of the module that it is of.
-    module: Option<OwnedFd>,
+    /// The BTF of the module that it is of, or the eBPF program; none for the kernel itself.
+    owner: Option<OwnedFd>,
 }
 
 impl Function {
     /// As the kernel is told.
     pub fn borrow(&self) -> TargetFunction<'_> {
-        TargetFunction { number: self.number, module: self.module.as_ref().map(AsFd::as_fd) }
+        TargetFunction { number: self.number, owner: self.owner.as_ref().map(AsFd::as_fd) }
     }
 }
 
@@ -50,6 +51,10 @@ impl Targets {
                     None => self.of_kernel(program.kind, &function.function),
                 }
             }
+            Some(Target::ProgramEntry(function) | Target::ProgramExit(function)) => {
+                let (program, number) = programs::find(function)?;
+                Ok(Function { number, owner: Some(program) })
+            }
             Some(Target::Iter { object, .. }) => {
                 self.of_kernel(program.kind, &iter::function(object))
             }
@@ -68,7 +73,7 @@ impl Targets {
 
     fn of_kernel(&mut self, kind: ProbeKind, name: &str) -> Result<Function, Error> {
         let types = self.types(kind)?;
-        Ok(Function { number: number(&types, name, "the kernel's types")?, module: None })
+        Ok(Function { number: number(&types, name, "the kernel's types")?, owner: None })
     }
 
     fn of_module(&mut self, module: &str, function: &KernelFunction) -> Result<Function, Error> {
@@ -80,7 +85,7 @@ impl Targets {
         let number = number(&types, &function.function, &place)?;
         let failed = |e| Error::privileged(format!("look up {place}"), Need::SystemAdmin, e);
         match btf::module_types(module).map_err(failed)? {
-            Some(module) => Ok(Function { number, module: Some(module) }),
+            Some(module) => Ok(Function { number, owner: Some(module) }),
             None => Err(no_types(module, function).into()),
         }
     }

@@ -2,11 +2,13 @@
 
 pub mod archive;
 pub mod cpp;
+mod go;
 mod instructions;
 pub mod kernel;
 mod library;
 pub(crate) mod perf_map;
 pub(crate) mod process;
+pub mod separate;
 pub(crate) mod symbolizer;
 mod usdt;
 
@@ -162,6 +164,23 @@ impl Binary {
         Ok(self.code_offset(address)?.saturating_add(self.range.start as u64))
     }
 
+    /// The address, in the file's own address space, of what is mapped from there: an offset in bytes
+    /// from the start of the file.
+    pub fn address_at(&self, offset: u64) -> Option<u64> {
+        let offset = offset.checked_sub(self.range.start as u64)?;
+        self.parse().ok()?.segments().find_map(|segment| {
+            let (start, size) = segment.file_range();
+            let inside = offset.checked_sub(start).filter(|inside| *inside < size)?;
+            segment.address().checked_add(inside)
+        })
+    }
+
+    /// Whether it has debug information of its own.
+    pub fn has_debug_info(&self) -> bool {
+        let section = |file: object::File<'_>| file.section_by_name(".debug_info").is_some();
+        self.parse().is_ok_and(section)
+    }
+
     /// Where in its own contents the code at an address is, in bytes.
     fn code_offset(&self, address: u64) -> Result<u64, Error> {
         let file = self.parse()?;
@@ -182,10 +201,38 @@ impl Binary {
 
     /// Whether an instruction begins `offset` bytes into a function.
     pub fn is_instruction(&self, function: &Function, offset: u64) -> Result<bool, Error> {
-        let start = self.code_offset(function.address)?;
-        let end = start.saturating_add(function.size.max(offset)).min(self.data().len() as u64);
-        let code = self.data().get(start as usize..end as usize).unwrap_or_default();
+        let code = self.code(function, function.size.max(offset))?;
         Ok(instructions::begins_at(code, offset as usize))
+    }
+
+    /// Where a function returns: addresses of the file's own address space.
+    ///
+    /// # Errors
+    ///
+    /// If no instruction of it returns, or its code cannot be decoded.
+    pub fn returns_of(&self, function: &Function) -> Result<Vec<u64>, Error> {
+        let failed = |why: String| bad(&self.path, &why);
+        let code = self.code(function, function.size)?;
+        let offsets = instructions::returns(code)
+            .ok_or_else(|| failed(format!("the code of {} cannot be decoded", function.name)))?;
+        if offsets.is_empty() {
+            return Err(failed(format!("no instruction in {} returns", function.name)));
+        }
+        Ok(offsets.into_iter().map(|at| function.address.saturating_add(at as u64)).collect())
+    }
+
+    /// Where a function of Go goes on when there is room for it on the stack. At its entry it may be several
+    /// times for one call.
+    pub fn go_body(&self, function: &Function) -> Result<u64, Error> {
+        let code = self.code(function, function.size)?;
+        Ok(function.address.saturating_add(instructions::behind_stack_check(code) as u64))
+    }
+
+    /// The first bytes of a function's code.
+    fn code(&self, function: &Function, size: u64) -> Result<&[u8], Error> {
+        let start = self.code_offset(function.address)?;
+        let end = start.saturating_add(size).min(self.data().len() as u64);
+        Ok(self.data().get(start as usize..end as usize).unwrap_or_default())
     }
 }
 

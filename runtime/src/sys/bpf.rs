@@ -250,13 +250,14 @@ pub(crate) struct ProgramSpec<'a> {
     pub btf: Option<ProgramBtf<'a>>,
 }
 
-/// A function of the kernel that a program is tied to when it is loaded.
+/// A function that a program is tied to when it is loaded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TargetFunction<'a> {
-    /// Its number in the BTF of the kernel or of the module; 0 for programs that are not tied.
+    /// Its number in the BTF of the kernel, the module or the program that it is of; 0 for programs that
+    /// are not tied.
     pub number: u32,
-    /// The BTF of the module that it is of.
-    pub module: Option<BorrowedFd<'a>>,
+    /// The BTF of the module that it is of, or the eBPF program.
+    pub owner: Option<BorrowedFd<'a>>,
 }
 
 /// Debug information of a program.
@@ -286,8 +287,9 @@ pub(crate) fn load_program(spec: &ProgramSpec<'_>, log: &mut [u8]) -> io::Result
         u.prog_type = spec.kind;
         u.expected_attach_type = spec.attach_type;
         u.attach_btf_id = spec.target.number;
-        if let Some(module) = spec.target.module {
-            u.__bindgen_anon_1.attach_btf_obj_fd = module.as_raw_fd() as u32;
+        if let Some(owner) = spec.target.owner {
+            // The same place as `attach_prog_fd`: the kernel finds out what it is.
+            u.__bindgen_anon_1.attach_btf_obj_fd = owner.as_raw_fd() as u32;
         }
         u.insns = spec.instructions.as_ptr() as u64;
         u.insn_cnt = spec.instructions.len() as u32;

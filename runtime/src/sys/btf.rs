@@ -67,6 +67,30 @@ fn open(id: u32) -> io::Result<OwnedFd> {
     check_fd(unsafe { call(bpf_cmd::BPF_BTF_GET_FD_BY_ID, &mut attr) })
 }
 
+/// The type information with an id.
+pub(crate) fn contents(id: u32) -> io::Result<Vec<u8>> {
+    let btf = open(id)?;
+    let size = info(&btf, &mut [])?;
+    let mut data = vec![0; size as usize];
+    info(&btf, &mut data)?;
+    Ok(data)
+}
+
+/// Copies as much of type information as there is room for; the number of all its bytes.
+fn info(btf: &OwnedFd, data: &mut [u8]) -> io::Result<u32> {
+    // SAFETY: a record of integers, for which all zeros is a value.
+    let mut info: bpf_btf_info = unsafe { std::mem::zeroed() };
+    info.btf = data.as_mut_ptr() as u64;
+    info.btf_size = u32::try_from(data.len()).map_err(io::Error::other)?;
+    let mut attr = zeroed();
+    attr.info.bpf_fd = btf.as_raw_fd() as u32;
+    attr.info.info_len = std::mem::size_of::<bpf_btf_info>() as u32;
+    attr.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: `info` is valid for `info_len` bytes, `data` for `btf_size`.
+    check(unsafe { call(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) })?;
+    Ok(info.btf_size)
+}
+
 /// `vmlinux`, the name of a module, or nothing for types that a program has brought.
 fn name(btf: &OwnedFd) -> io::Result<String> {
     let mut text = [0u8; NAME_BYTES];

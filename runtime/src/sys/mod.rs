@@ -15,6 +15,7 @@ pub(crate) mod mmap;
 pub(crate) mod perf;
 pub(crate) mod perf_ring;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod ptrace;
 pub(crate) mod signal;
 pub(crate) mod socket;

@@ -57,11 +57,13 @@ pub enum Feature {
     Disk,
     /// tshark, to compare with.
     Tshark,
+    /// addr2line(1) of the GNU binutils.
+    Addr2line,
 }
 
 impl Feature {
     /// All of them, in the order of probing.
-    pub const ALL: [Feature; 22] = [
+    pub const ALL: [Feature; 23] = [
         Feature::Root,
         Feature::Btf,
         Feature::RingBuffer,
@@ -84,6 +86,7 @@ impl Feature {
         Feature::Breakpoint,
         Feature::Disk,
         Feature::Tshark,
+        Feature::Addr2line,
     ];
 
     /// The name in reports and on the command line.
@@ -111,6 +114,7 @@ impl Feature {
             Feature::Breakpoint => "breakpoint",
             Feature::Disk => "disk",
             Feature::Tshark => "tshark",
+            Feature::Addr2line => "addr2line",
         }
     }
 
@@ -147,6 +151,7 @@ impl Feature {
             Feature::Breakpoint => breakpoint(),
             Feature::Disk => disk(),
             Feature::Tshark => tshark(),
+            Feature::Addr2line => runs(Path::new("addr2line"), &["--version"]),
         }
     }
 }
@@ -295,6 +300,7 @@ fn libc_shared(programs: &Path) -> Result<()> {
 fn runs(program: &Path, args: &[&str]) -> Result<()> {
     let status = std::process::Command::new(program)
         .args(args)
+        .stdout(std::process::Stdio::null())
         .status()
         .with_context(|| format!("running {}", program.display()))?;
     if !status.success() {

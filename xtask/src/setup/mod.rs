@@ -21,6 +21,7 @@ const QEMU_MAJOR: u32 = 10;
 /// Programs that are run, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
     ("cc", "gcc libc6-dev"),
+    ("c++", "g++"),
     ("strip", "binutils"),
     ("busybox", "busybox-static"),
     ("xz", "xz-utils"),

@@ -12,7 +12,7 @@ use crate::setup::packages;
 use crate::workspace::Programs;
 use crate::{process, workspace};
 
-/// Where the dynamically linked programs are in a guest.
+/// Where the small programs are in a guest.
 pub const GUEST_PROGRAMS: &str = "/programs";
 
 /// Where the compiled generated scripts are in a guest.
@@ -24,8 +24,14 @@ pub const GUEST_TOOLS: &str = "/tools";
 /// standard streams, 2 its exit status.
 const INIT: &str = include_str!("init.sh");
 
-/// Writes the initramfs for `kernel` in which `command`, a shell script, is run.
-pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathBuf> {
+/// Writes the initramfs for `kernel` in which `command`, a shell script, is run. Files and folders that are
+/// `added` are below its root.
+pub fn write(
+    kernel: Kernel,
+    programs: &Programs,
+    command: &str,
+    added: &[PathBuf],
+) -> Result<PathBuf> {
     let path = workspace::vm_folder("images")?.join(format!("{kernel}.cpio"));
     let file = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
     let mut archive = Archive::new(BufWriter::new(file));
@@ -49,7 +55,7 @@ pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathB
     for module in kernel.modules()? {
         archive.file(&format!("modules/{}", name_of(&module)?), &std::fs::read(&module)?)?;
     }
-    add_dynamic(&mut archive, &programs.dynamic)?;
+    add_programs(&mut archive, &programs.small)?;
     archive.directory(&GUEST_PREPARED[1..])?;
     for entry in std::fs::read_dir(&programs.prepared)? {
         let path = entry?.path();
@@ -57,8 +63,25 @@ pub fn write(kernel: Kernel, programs: &Programs, command: &str) -> Result<PathB
         archive.file(&name, &std::fs::read(&path)?)?;
     }
     add_tools(&mut archive)?;
+    for path in added {
+        add(&mut archive, path, &name_of(path)?)?;
+    }
     archive.finish()?;
     Ok(path)
+}
+
+/// Adds a file, or a folder with all that is in it. Links are taken for what they lead to.
+fn add(archive: &mut Archive<impl std::io::Write>, path: &Path, place: &str) -> Result<()> {
+    if !path.is_dir() {
+        let content = std::fs::read(path).with_context(|| path.display().to_string())?;
+        return Ok(archive.file(place, &content)?);
+    }
+    archive.directory(place)?;
+    for entry in std::fs::read_dir(path)? {
+        let path = entry?.path();
+        add(archive, &path, &format!("{place}/{}", name_of(&path)?))?;
+    }
+    Ok(())
 }
 
 /// Adds bpftrace's tools and what they probe.
@@ -77,24 +100,32 @@ fn add_tools(archive: &mut Archive<impl std::io::Write>) -> Result<()> {
     Ok(())
 }
 
-/// Adds the dynamically linked programs and the libraries that they need, where they lie here.
-fn add_dynamic(archive: &mut Archive<impl std::io::Write>, folder: &Path) -> Result<()> {
-    let mut libraries = std::collections::BTreeSet::new();
+/// Adds the small programs and addr2line(1), and the libraries that they need, where they lie here.
+fn add_programs(archive: &mut Archive<impl std::io::Write>, folder: &Path) -> Result<()> {
+    let mut all = vec![(which("addr2line")?, "bin/addr2line".to_owned())];
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        archive.file(
-            &format!("{}/{}", &GUEST_PROGRAMS[1..], name_of(&path)?),
-            &std::fs::read(&path)?,
-        )?;
-        let list = process::capture(Command::new("ldd").arg(&path))?;
-        libraries.extend(
-            list.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned),
-        );
+        let place = format!("{}/{}", &GUEST_PROGRAMS[1..], name_of(&path)?);
+        all.push((path, place));
+    }
+    let mut libraries = std::collections::BTreeSet::new();
+    for (path, place) in all {
+        archive.file(&place, &std::fs::read(&path)?)?;
+        libraries.extend(libraries_of(&path)?);
     }
     for library in libraries {
         archive.file(&library[1..], &std::fs::read(&library)?)?;
     }
     Ok(())
+}
+
+/// Paths of the libraries that a program needs; none of one that is linked statically, which ldd(1) takes
+/// for a failure.
+fn libraries_of(program: &Path) -> Result<Vec<String>> {
+    let output = Command::new("ldd").arg(program).output().context("running ldd")?;
+    let list = String::from_utf8_lossy(&output.stdout);
+    let paths = list.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.filter(|path| !path.ends_with(':')).map(str::to_owned).collect())
 }
 
 fn name_of(path: &Path) -> Result<String> {

@@ -4,6 +4,7 @@ pub mod cpio;
 pub mod image;
 pub mod qemu;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub struct Args {
     kernel: Kernel,
     #[command(flatten)]
     choice: workspace::Choice,
+    /// Put this file or folder into the guest, below its root and under its own name (may be repeated)
+    #[arg(long, value_name = "PATH")]
+    add: Vec<PathBuf>,
     /// Give up after so many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -37,7 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     setup::prepare(&[args.kernel])?;
     let programs = workspace::build_programs(&args.choice)?;
-    let image = image::write(args.kernel, &programs, &shell_line(&args.command))?;
+    let image = image::write(args.kernel, &programs, &shell_line(&args.command), &args.add)?;
     let limit = args.timeout.map(Duration::from_secs);
     let code = qemu::boot(args.kernel, &image, &qemu::Streams::Inherited, limit)?.wait()?;
     Ok(ExitCode::from(code))

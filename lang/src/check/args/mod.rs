@@ -4,6 +4,7 @@
 //! convention tells (`abi`).
 
 mod abi;
+mod go;
 
 use std::rc::Rc;
 
@@ -11,10 +12,10 @@ use rbtrace_probes_ebpf::kinds::{Context, ProbeKind, iter, lsm};
 use rbtrace_probes_ebpf::plan::Target;
 
 use crate::ast;
-use crate::catalog::DebugInfo;
 use crate::catalog::ctypes::{CType, Signature};
+use crate::catalog::{Convention, DebugInfo};
 use crate::diag::Diagnostic;
-use crate::hir::{Builtin, ExprKind, Space, Type};
+use crate::hir::{Builtin, Expr, ExprKind, Space, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
@@ -38,6 +39,7 @@ pub(super) fn signature_of(target: &Target, checker: &Checker<'_>) -> Option<Rc<
         Target::Fentry(f) | Target::Fexit(f) => {
             types.kernel_function(f.module.as_deref(), &f.function)
         }
+        Target::ProgramEntry(f) | Target::ProgramExit(f) => types.program_function(f),
         Target::Iter { object, .. } => types.kernel_function(Some(KERNEL), &iter::function(object)),
         Target::Lsm { hook } => types.kernel_function(Some(KERNEL), &lsm::function(hook)),
         Target::RawTracepoint { name, .. } => types.raw_tracepoint(name),
@@ -58,10 +60,10 @@ impl Checker<'_> {
     /// `args` of a function, as a record of its parameters. Those that cannot be read are left out.
     pub fn function_args(&mut self, span: Span) -> Typed {
         let signature = self.signature(span)?;
-        let places = self.places(&signature);
+        let parameters = self.parameters(&signature, span);
         let (mut values, mut members) = (Vec::new(), Vec::new());
-        for ((name, ty), place) in signature.params.iter().zip(places) {
-            if let (false, Ok(value)) = (name.is_empty(), self.parameter(ty, place, span)) {
+        for ((name, _), parameter) in signature.params.iter().zip(parameters) {
+            if let (false, Ok(value)) = (name.is_empty(), parameter) {
                 members.push((name.clone(), value.expr.ty.clone()));
                 values.push(value.expr);
             }
@@ -92,7 +94,8 @@ impl Checker<'_> {
 
     fn named_parameter(&mut self, signature: &Signature, field: &ast::Ident, span: Span) -> Typed {
         let index = signature.params.iter().position(|(name, _)| *name == field.name);
-        let Some((index, (_, ty))) = index.and_then(|i| Some((i, signature.params.get(i)?))) else {
+        let found = index.and_then(|i| self.parameters(signature, span).into_iter().nth(i));
+        let Some(parameter) = found else {
             let function = self.function();
             let names =
                 || signature.params.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty());
@@ -109,9 +112,7 @@ impl Checker<'_> {
             };
             return Err(self.error(did_you_mean(error, &field.name, names())));
         };
-        let place = self.places(signature).get(index).copied();
-        let place = place.unwrap_or(Place::Nowhere(abi::BY_VALUE));
-        self.parameter(ty, place, span).map_err(|why| {
+        parameter.map_err(|why| {
             self.error(
                 Diagnostic::error(
                     "unreadable-field",
@@ -141,6 +142,20 @@ impl Checker<'_> {
         })
     }
 
+    /// The value of each parameter, or why there is none.
+    fn parameters(
+        &mut self,
+        signature: &Signature,
+        span: Span,
+    ) -> Vec<Result<Value, &'static str>> {
+        if self.at.convention == Convention::Go {
+            return self.go_parameters(signature, span);
+        }
+        let places = self.places(signature);
+        let params = signature.params.iter().zip(places);
+        params.map(|((_, ty), place)| self.parameter(ty, place, span)).collect()
+    }
+
     /// The value of a parameter, or why there is none.
     fn parameter(&mut self, ty: &CType, place: Place, span: Span) -> Result<Value, &'static str> {
         let builtin = match place {
@@ -152,12 +167,17 @@ impl Checker<'_> {
             ProbeKind::Uprobe => Space::User,
             _ => Space::Kernel,
         };
+        let word = Value::new(ExprKind::Builtin(builtin), Type::U64, span).expr;
+        Ok(self.typed(ty, word, space))
+    }
+
+    /// A parameter's word as a value of its type, which points into this space.
+    fn typed(&mut self, ty: &CType, word: Expr, space: Space) -> Value {
         let ty = match pointing(self.value_type(ty, space)) {
             ty @ (Type::Bool | Type::Int(_) | Type::Enum(_) | Type::Ptr { .. }) => ty,
             _ => Type::U64,
         };
-        let word = Value::new(ExprKind::Builtin(builtin), Type::U64, span).expr;
-        Ok(Value::from(cast(word, &ty)))
+        Value::from(cast(word, &ty))
     }
 
     fn signature(&mut self, span: Span) -> Typed<Rc<Signature>> {

@@ -29,7 +29,10 @@ const BUF_HEADER: u32 = 4;
 /// `str(p)`: the text at an address; a string as it is.
 fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(first) = call.args.first() else { return Err(Stop::Reported) };
-    let value = checker.value(first);
+    let value = match checker.value(first) {
+        Ok(value) if is_go_string(checker, &value.expr.ty) => go_text(checker, first, call.span),
+        value => value,
+    };
     let limit = checker.settings.max_strlen;
     let (size, len) = match call.args.get(1) {
         None => (limit, None),
@@ -74,6 +77,34 @@ fn text_at(
 ) -> Value {
     let ptr = byte_pointer(checker, address);
     Value::new(ExprKind::Call(Box::new(Call::Str { ptr, len })), Type::Str { size }, span)
+}
+
+/// The members of a string of Go, as its debug information names them: an address and a length.
+const GO_STRING: [&str; 2] = ["str", "len"];
+
+/// Whether a value is one, in memory or of parameters.
+fn is_go_string(checker: &Checker<'_>, ty: &Type) -> bool {
+    match ty {
+        Type::Tuple(members) => members.iter().map(|(name, _)| name.as_str()).eq(GO_STRING),
+        Type::Record(id) => {
+            let record = checker.program.records.get(id.index());
+            record.is_some_and(|r| r.fields.iter().map(|field| field.name.as_str()).eq(GO_STRING))
+        }
+        _ => false,
+    }
+}
+
+/// The text of a string of Go, which has no NUL behind it.
+fn go_text(checker: &mut Checker<'_>, string: &ast::Expr, span: Span) -> Typed {
+    let [address, letters] = GO_STRING.map(|name| {
+        let field = ast::Ident { name: name.to_owned(), span };
+        checker.member(string, &field, span)
+    });
+    // The length of a text counts its NUL in.
+    let one = Value::from(constant(1, Type::I64, span));
+    let len = checker.operate(ast::BinaryOp::Add, letters?, one, span)?.expr;
+    let size = checker.settings.max_strlen;
+    Ok(text_at(checker, address?.expr, size, Some(cast(len, &Type::U64)), span))
 }
 
 /// `(string[N])address`

@@ -3,6 +3,7 @@
 use gimli::{AttributeValue, DwAte};
 use rbtrace_lang::catalog::ctypes::{CEnum, CField, CRecord, CType, Signature, Tag, TypeRef};
 
+use super::go;
 use super::parts::{DebugInfo, Place};
 use super::unit::{Cursor, Entry, Value, flag};
 
@@ -151,7 +152,10 @@ impl<'a> Describe<'a> {
             let name = if name.is_empty() { format!("arg{i}") } else { name };
             (name, self.target(&cursor, &param, MAX_DEPTH))
         });
-        let params = params.collect();
+        let mut params = params.collect();
+        if go::is_go(&cursor) {
+            go::add_dictionary(name, &mut params);
+        }
         Some(Signature { params, result: self.target(&cursor, &entry, MAX_DEPTH) })
     }
 }
@@ -161,10 +165,11 @@ pub fn function<'a>(info: &'a DebugInfo, name: &str) -> Option<(Cursor<'a>, Entr
     Cursor::open(info, info.index().find_function(name)?)
 }
 
-/// Parameters of a function, `...` left out.
+/// Parameters of a function, `...` and results left out.
 pub fn parameters<'a>(cursor: &Cursor<'a>, function: &Entry<'a>) -> Vec<Entry<'a>> {
     let children = cursor.children(function).into_iter();
-    children.filter(|child| child.tag() == gimli::DW_TAG_formal_parameter).collect()
+    let params = children.filter(|child| child.tag() == gimli::DW_TAG_formal_parameter);
+    params.filter(|param| !go::is_result(cursor, param)).collect()
 }
 
 /// What is behind typedefs, `const` and the like. `None` is `void`.
@@ -206,11 +211,29 @@ fn base<'a>(cursor: &Cursor<'a>, entry: &Entry<'a>) -> CType {
     match encoding {
         gimli::DW_ATE_boolean if size == 1 => CType::Bool,
         gimli::DW_ATE_float => CType::Float { size },
-        gimli::DW_ATE_complex_float | gimli::DW_ATE_decimal_float => CType::Void,
+        gimli::DW_ATE_complex_float => complex(size),
+        gimli::DW_ATE_decimal_float => CType::Void,
         // Whether it is signed differs between architectures; that it is text does not.
         encoding if is_char(encoding) && own_name(cursor, entry) == "char" => CType::Char,
         encoding => CType::Int { size, signed: is_signed(encoding) },
     }
+}
+
+/// A complex number, which is passed as a struct of its parts is.
+fn complex(size: u8) -> CType {
+    let half = size / 2;
+    let part = |(name, bytes): (&str, u8)| CField {
+        name: name.to_owned(),
+        ty: CType::Float { size: half },
+        bit_offset: 8 * u32::from(bytes),
+        bits: None,
+    };
+    CType::Record(CRecord {
+        name: String::new(),
+        union: false,
+        size: Some(size.into()),
+        fields: [("real", 0), ("imaginary", half)].map(part).to_vec(),
+    })
 }
 
 fn is_signed(encoding: DwAte) -> bool {

@@ -40,8 +40,8 @@ type Names = (&'static str, Option<&'static str>);
 impl DebugFile {
     /// A program or library, or the separate file with its debug information. `None`: it has no
     /// debug information.
-    pub fn whole(path: &Path) -> Option<Self> {
-        Self::open(path, |load| {
+    pub fn whole(binary: Binary) -> Option<Self> {
+        Self::load(binary, |load| {
             let load = |id: gimli::SectionId| load((id.name(), None));
             let sections = DwarfSections::load(load).ok()?;
             Some(Kind::Whole(Box::new(sections)))
@@ -51,7 +51,7 @@ impl DebugFile {
 
     /// A `.dwo` file.
     pub fn split(path: &Path) -> Option<Self> {
-        Self::open(path, |load| {
+        Self::load(Binary::open(path).ok()?, |load| {
             let load = |id: gimli::SectionId| load((id.name(), id.dwo_name()));
             let sections = DwarfSections::load(load).ok()?;
             Some(Kind::Split(Box::new(sections)))
@@ -61,18 +61,17 @@ impl DebugFile {
 
     /// A `.dwp` file.
     pub fn package(path: &Path) -> Option<Self> {
-        Self::open(path, |load| {
+        Self::load(Binary::open(path).ok()?, |load| {
             let load = |id: gimli::SectionId| load((id.name(), id.dwo_name()));
             let sections = DwarfPackageSections::load(load).ok()?;
             Some(Kind::Package(Box::new(sections)))
         })
     }
 
-    fn open(
-        path: &Path,
+    fn load(
+        binary: Binary,
         load: impl FnOnce(&dyn Fn(Names) -> Result<Section, gimli::Error>) -> Option<Kind>,
     ) -> Option<Self> {
-        let binary = Binary::open(path).ok()?;
         let file = object::File::parse(binary.data()).ok()?;
         if !file.is_little_endian() {
             return None;

@@ -2,17 +2,19 @@
 //!
 //! | file       | part                                                              |
 //! |------------|-------------------------------------------------------------------|
-//! | `search`   | where separate debug information is                               |
+//! | `search`   | where the files are that it consists of                           |
 //! | `file`     | one file and its sections                                         |
 //! | `parts`    | all that a program's debug information consists of, and places in it |
 //! | `unit`     | walking from entry to entry                                       |
 //! | `index`    | names, made in one pass over all units when one is first asked for |
 //! | `describe` | entries as the compiler's types                                   |
+//! | `go`       | what is particular to Go                                          |
 //! | `show`     | entries as a listing shows them                                   |
 //! | `lines`    | lines of source                                                   |
 
 mod describe;
 mod file;
+mod go;
 mod index;
 mod lines;
 mod parts;

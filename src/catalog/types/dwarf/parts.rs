@@ -95,7 +95,7 @@ impl DebugInfo {
     /// Finds the debug information of a program or library. `folders`: where separate files are
     /// looked for. `None`: there is none.
     pub fn find(binary: &Path, folders: &[PathBuf]) -> Option<Self> {
-        let main = DebugFile::whole(binary).or_else(|| search::separate(binary, folders))?;
+        let main = search::main(binary, folders)?;
         let shared = search::shared(main.binary(), folders);
         let mut info = Self {
             main,

@@ -1,9 +1,11 @@
 //! Kernel functions by trampolines: what only they can tell of their arguments.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::ctx::{COMM, Ctx};
-use crate::features::Feature::{Fentry, Root};
+use crate::features::Feature::{Fentry, Root, Uprobe};
 use crate::runner::Test;
 
 pub const TESTS: &[Test] = &[
@@ -11,6 +13,8 @@ pub const TESTS: &[Test] = &[
     Test::new("fentry/results", &[Root, Fentry], results),
     Test::new("fentry/packets", &[Root, Fentry], packets),
     Test::new("fentry/returns", &[Root, Fentry], returns),
+    Test::new("fentry/programs", &[Root, Fentry, Uprobe], programs),
+    Test::new("fentry/unknown_program", &[Root, Fentry], unknown_program),
 ];
 
 fn paths(ctx: &Ctx) -> Result<()> {
@@ -67,6 +71,41 @@ fn returns(ctx: &Ctx) -> Result<()> {
     let out = ctx.script(&script).json().workload(&format!("open {file}")).finish()?.success()?;
     out.same("calls", out.number("@one")?, 1)?;
     out.same("rounds", out.number("@rounds")?, 70)
+}
+
+/// The eBPF programs that can be probed, as they are listed.
+fn listed(ctx: &Ctx) -> Result<BTreeSet<String>> {
+    let out = ctx.rbtrace().args(&["-l", "fentry:bpf:*"]).finish()?.success()?;
+    Ok(out.lines().into_iter().map(str::to_owned).collect())
+}
+
+fn programs(ctx: &Ctx) -> Result<()> {
+    let before = listed(ctx)?;
+    let probed = ctx.script("uprobe:{exe}:live_value { @ = count(); }").json().start()?;
+    let after = listed(ctx)?;
+    let new: Vec<&String> = after.difference(&before).collect();
+    ensure!(new.len() == 1, "there are {new:?}");
+    let (entry, name) = (new[0], new[0].rsplit(':').next().unwrap_or_default());
+    let exit = entry.replacen("fentry", "fexit", 1);
+    // By its id, and by its name alone.
+    let script = format!(
+        "{entry} {{ @[func] = count(); @context = arg0 != 0; }}
+        fexit:bpf:{name} {{ @exits[probe] = count(); @sum = sum(retval); }}"
+    );
+    let out = ctx.script(&script).json().workload("calls 50").finish()?.success()?;
+    out.same("entries", out.number_at("@", name)?, 50)?;
+    out.same("exits", out.number_at("@exits", &exit)?, 50)?;
+    out.same("what it returned", out.number("@sum")?, 0)?;
+    out.same("its context", out.map("@context")?.to_string(), "true".into())?;
+    let out = probed.interrupt()?.success()?;
+    out.same("calls", out.number("@")?, 50)
+}
+
+fn unknown_program(ctx: &Ctx) -> Result<()> {
+    let out = ctx.script("fentry:bpf:no_such_program { @ = count(); }").finish()?.exited(1)?;
+    out.complains("no function of any eBPF program matches `no_such_program`")?;
+    let out = ctx.script("fexit:bpf:some:name { @ = count(); }").finish()?.exited(1)?;
+    out.complains("this is no id of an eBPF program")
 }
 
 /// What is behind the headers of each packet in a file of pcap-savefile(5).

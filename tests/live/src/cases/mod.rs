@@ -11,6 +11,7 @@ mod elf;
 mod fentry;
 mod functions;
 mod generated;
+mod go;
 mod headers;
 mod interfaces;
 mod iter;
@@ -28,6 +29,7 @@ mod scripts;
 mod socket;
 mod stack;
 mod stress;
+mod symbols;
 mod tc;
 mod tools;
 mod tracepoint;
@@ -48,6 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         differential::TESTS,
         docs::TESTS,
         uprobe::TESTS,
+        go::TESTS,
         tracepoint::TESTS,
         kprobe::TESTS,
         fentry::TESTS,
@@ -71,6 +74,7 @@ pub fn all() -> impl Iterator<Item = &'static Test> {
         elf::TESTS,
         scripts::TESTS,
         stack::TESTS,
+        symbols::TESTS,
         unwind::TESTS,
         tools::TESTS,
         repl::TESTS,

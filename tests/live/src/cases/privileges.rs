@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     Test::new("privileges/what_names_need_is_left", &[Root, Uprobe], names_need_some),
     Test::new("privileges/commands_keep_theirs", &[Root, Uprobe], commands_keep_theirs),
     Test::new("privileges/packets", &[Root, Xdp], packets),
+    Test::new("privileges/too_many_files", &[Root], too_many_files),
 ];
 
 // linux/capability.h
@@ -113,6 +114,20 @@ fn names_need_some(ctx: &Ctx) -> Result<()> {
     let expected = [DAC_READ_SEARCH, SYS_PTRACE, CHECKPOINT_RESTORE];
     ensure!(left == expected, "there are {left:?}, not {expected:?}");
     Ok(())
+}
+
+/// Whoever may not raise the limit is told of it.
+fn too_many_files(ctx: &Ctx) -> Result<()> {
+    let program = for_all(ctx, &ctx.rbtrace, "rbtrace")?;
+    // Debian's kernels want the last one for clocks; none of these raises the limit.
+    sys::set_file_capabilities(&program, &[BPF, PERFMON, SYS_ADMIN])?;
+    let timers: Vec<String> = (1..=60).map(|seconds| format!("interval:s:{seconds}")).collect();
+    let script = format!("{} {{ @ = count(); }}", timers.join(", "));
+    let limited = r#"ulimit -n 64; exec "$0" -e "$1""#;
+    let run = ctx.rbtrace().by_user(NOBODY, Path::new("/bin/sh")).args(&["-c", limited]);
+    let out = run.arg(&program).arg(&script).finish()?.exited(1)?;
+    out.complains("this process may not open more files, of which each probe takes two")?;
+    out.complains("ulimit -n")
 }
 
 fn commands_keep_theirs(ctx: &Ctx) -> Result<()> {
