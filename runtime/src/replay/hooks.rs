@@ -1,5 +1,6 @@
 //! Which blocks are for packets, and which of them see the same ones.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rbtrace_probes_ebpf::kinds::{ProbeKind, ProgramType};
@@ -72,6 +73,8 @@ pub(super) struct Hook {
     /// As attach points have it; several, separated by commas, where all have the same blocks.
     pub name: Arc<str>,
     pub blocks: Vec<Block>,
+    /// Where the blocks call each other: the first of them, once it is known.
+    pub chain: Option<OwnedFd>,
 }
 
 /// A block on a hook.
@@ -98,6 +101,11 @@ impl Block {
             runs: 0,
             nanoseconds: 0,
         })
+    }
+
+    /// Whether the program itself calls the next one where it decides nothing.
+    pub fn calls_next(&self) -> bool {
+        self.kind.calls_next()
     }
 
     /// Whether a block that returned this leaves the packet to the next one.
@@ -166,6 +174,7 @@ pub(super) fn of(plan: &Plan) -> Vec<Hook> {
     let hook = |(name, blocks): (String, Vec<usize>)| Hook {
         name: name.into(),
         blocks: blocks.into_iter().filter_map(block).collect(),
+        chain: None,
     };
     merged.into_iter().map(hook).collect()
 }
@@ -194,7 +203,7 @@ pub fn keep_replayed(plan: &mut Plan) -> Vec<ProbeKind> {
 
 #[cfg(test)]
 mod tests {
-    use rbtrace_probes_ebpf::plan::{Probe, XdpMode};
+    use rbtrace_probes_ebpf::plan::{Interface, Probe, XdpMode};
 
     use super::*;
     use crate::empty_plan;
@@ -206,9 +215,12 @@ mod tests {
             let mut probes = Vec::new();
             for point in *points {
                 let target = match point.split(':').collect::<Vec<_>>()[..] {
-                    ["xdp", interface] => Target::Xdp { interface: interface.into(), mode: None },
+                    ["xdp", interface] => {
+                        Target::Xdp { interface: Interface::Named(interface.into()), mode: None }
+                    }
                     ["xdp", interface, _] => {
-                        Target::Xdp { interface: interface.into(), mode: Some(XdpMode::Generic) }
+                        let interface = Interface::Named(interface.into());
+                        Target::Xdp { interface, mode: Some(XdpMode::Generic) }
                     }
                     ["begin"] => Target::Begin,
                     _ => Target::Test { name: (*point).into() },
@@ -222,6 +234,7 @@ mod tests {
                 kind: *kind,
                 probes,
                 uses_cookie: false,
+                passes_on: true,
                 line: line as u32 + 1,
             });
         }

@@ -60,6 +60,9 @@ impl Unit {
         stop: &StopFlag,
     ) -> Result<(), Error> {
         let mut hooks = hooks::of(self.plan());
+        for hook in &mut hooks {
+            self.chain(hook)?;
+        }
         let mut course = Course::default();
         let mut ended = Ok(());
         while exit.is_none() && !stop.is_set() {
@@ -86,6 +89,16 @@ impl Unit {
             writer.flush().map_err(Error::system("write packets"))?;
         }
         ended
+    }
+
+    /// Has the blocks of a hook call each other as they do where they are attached.
+    fn chain(&mut self, hook: &mut Hook) -> Result<(), Error> {
+        if hook.blocks.iter().all(Block::calls_next) && hook.blocks.len() > 1 {
+            let programs: Vec<usize> = hook.blocks.iter().map(|block| block.program).collect();
+            let first = self.first_of_chain(&programs)?.try_clone_to_owned();
+            hook.chain = Some(first.map_err(Error::system("duplicate a descriptor"))?);
+        }
+        Ok(())
     }
 
     /// Runs the blocks of all hooks on a packet; none after one that calls `exit`.
@@ -135,9 +148,12 @@ impl Unit {
         let (mut now, mut after) = (packet.bytes.clone(), Vec::new());
         let mut last = None;
         for block in &mut hook.blocks {
-            let program = self.program(block.program)?;
+            let program = match &hook.chain {
+                Some(first) => first.as_fd(),
+                None => self.program(block.program)?.fd.as_fd(),
+            };
             let handed = hand_over(block, &now);
-            let ran = match run::on_packet(program.fd.as_fd(), &handed, &mut after, times) {
+            let ran = match run::on_packet(program, &handed, &mut after, times) {
                 Ok(ran) => ran,
                 Err(e) if is_about_packet(&e) => {
                     let why =
@@ -158,7 +174,7 @@ impl Unit {
             let result = i64::from(ran.result.cast_signed());
             last = Some((block.verdict(result), block.treatment.dropping.contains(&result)));
             self.drain_all(sink, exit)?;
-            if exit.is_some() || !block.passes_on(result) {
+            if exit.is_some() || hook.chain.is_some() || !block.passes_on(result) {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 //! interfaces.
 
 use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
 
 use rbtrace_probes_ebpf::plan::{MissingProbes, Plan, Probe};
 
@@ -215,6 +216,11 @@ impl Unit {
             warn(sink, format!("{name}: the network interface is gone"))?;
         }
         Ok(())
+    }
+
+    /// Has programs of one hook call each other; answers the one that is to run.
+    pub(crate) fn first_of_chain(&mut self, programs: &[usize]) -> Result<BorrowedFd<'_>, Error> {
+        self.hooks.chains.link(&self.loaded, programs)
     }
 
     /// Adds what copies of a program did to what it did itself.

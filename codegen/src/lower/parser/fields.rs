@@ -63,11 +63,11 @@ impl FnBuilder<'_, '_, '_> {
         let value = match field.kind {
             FieldKind::Number { size } => {
                 let value = self.load(place, Int { size, signed: false });
-                self.to_host(value, size)
+                self.in_host_order(value, size)
             }
             FieldKind::Bits { size, first, width } => {
                 let value = self.load(place, Int { size, signed: false });
-                let value = self.to_host(value, size);
+                let value = self.in_host_order(value, size);
                 self.extract_bits(value, (first, width))
             }
             // As it lies there.
@@ -97,7 +97,7 @@ impl FnBuilder<'_, '_, '_> {
     }
 
     /// A number in the byte order of the network.
-    pub(super) fn to_host(&mut self, value: Value, size: u8) -> Value {
+    pub(super) fn in_host_order(&mut self, value: Value, size: u8) -> Value {
         let intrinsic = match size {
             1 => return value,
             2 => Intrinsic::Bswap16,

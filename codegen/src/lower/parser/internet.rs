@@ -51,7 +51,7 @@ impl FnBuilder<'_, '_, '_> {
         self.payload_from(At::Found(next), 0)?;
         if let Some(local) = self.wanted(&Fact::PayloadEnd) {
             let length = self.load(place.plus(2), WORD);
-            let length = self.to_host(length, 2);
+            let length = self.in_host_order(length, 2);
             let end = self.b.ins().iadd(start, length);
             self.set_fact(local, end)?;
         }
@@ -78,7 +78,7 @@ impl FnBuilder<'_, '_, '_> {
         let next = self.offset_of(at, IP6_SIZE);
         if let Some(local) = self.wanted(&Fact::PayloadEnd) {
             let length = self.load(place.plus(4), WORD);
-            let length = self.to_host(length, 2);
+            let length = self.in_host_order(length, 2);
             let end = self.b.ins().iadd(next, length);
             self.set_fact(local, end)?;
         }

@@ -64,11 +64,11 @@ impl FnBuilder<'_, '_, '_> {
         self.b.ins().brif(present, beside, &[], none, &[]);
         self.enter(beside);
         let kind = self.load_context(sk_buff::VLAN_PROTO, Int::U32);
-        let kind = self.to_host(kind, 2);
+        let kind = self.in_host_order(kind, 2);
         self.keep_ethernet_type(kind)?;
         let tag = self.temp_bytes(TAG)?;
         let control = self.load_context(sk_buff::VLAN_TCI, Int::U32);
-        let control = self.to_host(control, 2);
+        let control = self.in_host_order(control, 2);
         self.store(tag, 2, control);
         self.store(tag.plus(TAG_TYPE), 2, protocol);
         self.keep(Header::Vlan, tag)?;

@@ -163,14 +163,14 @@ fn every_form(ctx: &Ctx) -> Result<()> {
 fn until_one_decides(ctx: &Ctx) -> Result<()> {
     let script = r#"
         xdp:lo { @first++; if (@first % 2 == 1) { return XDP_DROP; } }
-        xdp:lo { @second++; return XDP_TX; }
+        xdp:lo { @second++; if (@second == 1) { return XDP_TX; } return XDP_PASS; }
         xdp:lo { @third++; }"#;
     let out = over(ctx, script, &frames(4))?.finish()?.success()?;
     out.lines_are(&[
         "packet 1: XDP_DROP",
         "packet 2: XDP_TX",
         "packet 3: XDP_DROP",
-        "packet 4: XDP_TX",
+        "packet 4: XDP_PASS",
         "@first: 4",
         "@second: 2",
     ])
@@ -191,6 +191,7 @@ fn interfaces_are_separate(ctx: &Ctx) -> Result<()> {
     ])
 }
 
+/// The packet itself goes on to the next block, as it does on an interface.
 fn exit_ends(ctx: &Ctx) -> Result<()> {
     let script = r#"
         xdp:lo { @n++; if (@n == 3) { exit(7); } if (@n == 1) { return XDP_DROP; } }
@@ -198,7 +199,7 @@ fn exit_ends(ctx: &Ctx) -> Result<()> {
         END { printf("end\n"); }"#;
     let out = over(ctx, script, &frames(10))?.finish()?.exited(7)?;
     let packets = ["packet 1: XDP_DROP", "packet 2: XDP_PASS", "packet 3: XDP_PASS"];
-    out.lines_are(&[&packets[..], &["end", "@n: 3", "@next: 1"]].concat())?;
+    out.lines_are(&[&packets[..], &["end", "@n: 3", "@next: 2"]].concat())?;
     let script = "BEGIN { exit(); } xdp:lo { @n++; }";
     over(ctx, script, &frames(10))?.finish()?.success()?.lines_are::<&str>(&[])
 }
