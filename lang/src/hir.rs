@@ -14,7 +14,7 @@ use rbtrace_probes_ebpf::plan;
 use crate::catalog::PidNamespace;
 use crate::span::Span;
 
-pub use expr::{BinaryOp, Builtin, Call, Expr, ExprKind, UnaryOp};
+pub use expr::{BinaryOp, Builtin, Call, Expr, ExprKind, Payload, UnaryOp};
 pub use stmt::{Action, SeqPiece, Stmt, StmtKind};
 pub use types::{Aggregate, Enum, Field, Int, Record, Space, StackType, Type};
 

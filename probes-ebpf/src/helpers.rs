@@ -76,6 +76,8 @@ helpers! {
     GET_CURRENT_CGROUP_ID = 80, "get_current_cgroup_id", 0, 4 . 18, true;
     /// Copies bytes of a packet.
     SKB_LOAD_BYTES = 26, "skb_load_bytes", 4, 4 . 5, false;
+    /// Copies bytes of a packet in an XDP program.
+    XDP_LOAD_BYTES = 189, "xdp_load_bytes", 4, 5 . 18, false;
     /// Makes the first bytes of a packet readable in place.
     SKB_PULL_DATA = 39, "skb_pull_data", 2, 4 . 9, false;
     /// Sends a signal to the current process.

@@ -32,6 +32,8 @@ impl FnBuilder<'_, '_, '_> {
                 self.per_cpu_address(*offsets, *variable, cpu)
             }
             Call::Within { address, network, prefix } => self.within(address, *network, *prefix),
+            Call::PayloadByte { payload, at } => self.payload_byte(payload, at),
+            Call::PayloadLen(payload) => self.payload_len(payload),
             Call::Mark(_)
             | Call::Strftime(_)
             | Call::Str { .. }
@@ -42,6 +44,7 @@ impl FnBuilder<'_, '_, '_> {
             | Call::Buf { .. }
             | Call::Ntop { .. }
             | Call::MacAddr(_)
+            | Call::PayloadBytes { .. }
             | Call::Path(_)
             | Call::Stack { .. } => Err(self.bug("memory where a scalar is expected")),
         }

@@ -335,6 +335,7 @@ impl FnBuilder<'_, '_, '_> {
                 let from = self.memory_of(addr)?;
                 self.copy(to, from, size)
             }
+            Call::PayloadBytes { payload, len } => self.put_payload(payload, len, ty, to, tail),
             Call::Path(of) => {
                 let address = self.scalar(of)?;
                 // A path that is too long leaves its end there.

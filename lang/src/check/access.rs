@@ -206,6 +206,9 @@ impl Checker<'_> {
 
     /// `base[index]`
     pub fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Typed {
+        if let Some(payload) = self.payload(base) {
+            return self.payload_byte(payload, index, span);
+        }
         let (value, at) = (self.value(base), self.value(index));
         let (value, at) = (value?, at?);
         if !matches!(at.expr.ty, Type::Int(_)) {

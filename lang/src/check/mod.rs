@@ -21,6 +21,7 @@
 //! | `verdict`   | what a block returns                                            |
 //! | `inet`      | addresses, which are written as text                            |
 //! | `packet`    | headers and fields of packets, predicates on them               |
+//! | `payload`   | what follows the last header                                    |
 //! | `pinned`    | iterators that run without rbtrace                              |
 //! | `comptime`  | what is known of types when the script is compiled              |
 //! | `builtins`  | table of builtins                                               |
@@ -46,6 +47,7 @@ mod instance;
 pub(crate) mod maps;
 mod ops;
 mod packet;
+mod payload;
 mod pinned;
 pub(crate) mod place;
 mod records;

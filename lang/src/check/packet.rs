@@ -10,12 +10,14 @@ use rbtrace_probes_ebpf::packet::{Fact, Field, FieldKind, Header, PACKET_PROPERT
 
 use crate::ast::{self, BinaryOp, ExprKind as Ast};
 use crate::diag::Diagnostic;
-use crate::hir::{Builtin, Expr, ExprKind, Int, LocalId, Type};
+use crate::hir::visit::parts;
+use crate::hir::{Builtin, Call, Expr, ExprKind, Int, LocalId, Type};
 use crate::resolve::did_you_mean;
 use crate::span::Span;
 
 use super::convert::wrap;
 use super::ops::logic;
+use super::payload::PAYLOAD;
 use super::{Checker, Typed, Value};
 
 /// What scripts call the packet itself.
@@ -28,6 +30,9 @@ impl Checker<'_> {
             let error = Diagnostic::error("no-value", span, "a packet as a whole is no value")
                 .help(format!("what is known of it is {PACKET}.len and so on"));
             return Some(Err(self.error(error)));
+        }
+        if name == PAYLOAD && self.sees_packets() {
+            return Some(self.whole_payload(span));
         }
         let header = Header::by_name(name)?;
         Some(self.in_packet(name, span).map(|()| {
@@ -90,7 +95,7 @@ impl Checker<'_> {
     }
 
     /// Whether the block's probes see packets.
-    fn sees_packets(&self) -> bool {
+    pub fn sees_packets(&self) -> bool {
         self.at.kind.is_about_packets()
     }
 
@@ -119,7 +124,7 @@ impl Checker<'_> {
     }
 
     /// The variable for something that the block wants to know of the packet.
-    fn fact(&mut self, fact: Fact, ty: Type) -> LocalId {
+    pub fn fact(&mut self, fact: Fact, ty: Type) -> LocalId {
         if let Some((_, local)) = self.at.packet.iter().find(|(known, _)| *known == fact) {
             return *local;
         }
@@ -229,4 +234,20 @@ fn type_of(field: &Field) -> Type {
         FieldKind::Inet6 => Type::Inet6,
         FieldKind::Mac => Type::Mac,
     }
+}
+
+/// Whether evaluating an expression changes anything.
+pub(super) fn does_something(expr: &Expr) -> bool {
+    let itself = match &expr.kind {
+        ExprKind::MapStep { .. } | ExprKind::LocalStep { .. } | ExprKind::Block { .. } => true,
+        ExprKind::Call(call) => matches!(
+            **call,
+            Call::Delete { .. }
+                | Call::Helper { .. }
+                | Call::WriteUser { .. }
+                | Call::SkbOutput { .. }
+        ),
+        _ => false,
+    };
+    itself || parts(expr).into_iter().any(does_something)
 }

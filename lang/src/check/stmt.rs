@@ -12,6 +12,7 @@ use crate::span::Span;
 
 use super::convert::constant;
 use super::instance::Built;
+use super::packet::does_something;
 use super::types::{Ty, promote};
 use super::{Checker, Stop, Typed, Value};
 
@@ -41,6 +42,12 @@ impl Checker<'_> {
         let mut required = BTreeSet::new();
         let predicate =
             probe.predicate.as_ref().map(|predicate| self.predicate(predicate, &mut required));
+        if let Some(Ok(predicate)) = &predicate
+            && does_something(predicate)
+        {
+            // It is to do that for every packet.
+            required.clear();
+        }
         let predicate = self.only_of_traced(predicate, probe.span);
         let mut body = Vec::new();
         self.stmts(&probe.body.stmts, &mut body);

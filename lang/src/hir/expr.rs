@@ -240,6 +240,19 @@ pub enum Builtin {
     Context,
 }
 
+/// What follows the last header of a packet: the variables for [`Fact::PayloadOffset`] and
+/// [`Fact::PayloadEnd`].
+///
+/// [`Fact::PayloadOffset`]: rbtrace_probes_ebpf::packet::Fact::PayloadOffset
+/// [`Fact::PayloadEnd`]: rbtrace_probes_ebpf::packet::Fact::PayloadEnd
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    /// Where it begins; `uint64`.
+    pub start: Expr,
+    /// Where it ends, as the header of IP claims; 0 without one. `uint64`.
+    pub end: Expr,
+}
+
 /// Functions with a value, evaluated in the kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
@@ -396,6 +409,22 @@ pub enum Call {
         /// How many bits, no more than an address of this family has.
         prefix: u8,
     },
+    /// `payload[n]`: a byte of what follows the last header of a packet, 0 behind its end; `uint8`.
+    PayloadByte {
+        /// The payload.
+        payload: Payload,
+        /// Which; `uint64`.
+        at: Expr,
+    },
+    /// `str(payload, n)`, `buf(payload, n)`: its first bytes, by the type of the expression.
+    PayloadBytes {
+        /// The payload.
+        payload: Payload,
+        /// How many, if it has so many; `uint64`.
+        len: Expr,
+    },
+    /// `len(payload)`: how many bytes it has; `uint64`.
+    PayloadLen(Payload),
     /// `macaddr(a)`: [`Type::Mac`].
     MacAddr(Expr),
     /// `kstack(...)`, `ustack(...)`, by the type of the expression.

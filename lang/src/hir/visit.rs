@@ -159,6 +159,9 @@ fn call_arguments(call: &Call) -> Vec<&Expr> {
         | Call::Mark(e)
         | Call::Within { address: e, .. }
         | Call::MacAddr(e) => vec![e],
+        Call::PayloadByte { payload, at } => vec![&payload.start, &payload.end, at],
+        Call::PayloadBytes { payload, len } => vec![&payload.start, &payload.end, len],
+        Call::PayloadLen(payload) => vec![&payload.start, &payload.end],
         Call::Strncmp { left, right, .. } => vec![left, right],
         Call::Memcmp { left, right, len } => vec![left, right, len],
         Call::StrStr { haystack, needle } => vec![haystack, needle],

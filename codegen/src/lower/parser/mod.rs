@@ -11,12 +11,14 @@
 //! | `link`   | Ethernet, VLAN tags, ARP                    |
 //! | `internet` | IPv4, IPv6 with its extension headers     |
 //! | `fields` | values of fields                            |
+//! | `payload` | what follows the last header              |
 //! | `source` | where the bytes of a packet are             |
 
 mod fields;
 mod internet;
 mod link;
 mod needs;
+mod payload;
 mod source;
 
 use cranelift_codegen::ir::condcodes::IntCC;

@@ -99,6 +99,9 @@ fn find(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
 /// Entries of a map, or bytes of a string.
 fn len(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(arg) = call.args.first() else { return Err(Stop::Reported) };
+    if let Some(payload) = checker.payload(arg) {
+        return Ok(checker.payload_len(payload, call.span));
+    }
     if let Ast::Map { name, key: None } = &arg.kind {
         let id = checker.maps.id(name, arg.span);
         let text = matches!(checker.maps.value(id), Some(Ty { ty: Type::Str { .. }, .. }));

@@ -29,21 +29,16 @@ const BUF_HEADER: u32 = 4;
 /// `str(p)`: the text at an address; a string as it is.
 fn str_call(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(first) = call.args.first() else { return Err(Stop::Reported) };
+    if let Some(payload) = checker.payload(first) {
+        let (size, len) = text_length(checker, call)?;
+        let len = len.unwrap_or_else(|| Checker::uint64_constant(u64::from(size), call.span));
+        return Ok(checker.payload_bytes(payload, len, Type::Str { size }, call.span));
+    }
     let value = match checker.value(first) {
         Ok(value) if is_go_string(checker, &value.expr.ty) => go_text(checker, first, call.span),
         value => value,
     };
-    let limit = checker.settings.max_strlen;
-    let (size, len) = match call.args.get(1) {
-        None => (limit, None),
-        Some(arg) => match super::super::fold::int_literal(arg) {
-            Some(_) => {
-                let size = literal_size(checker, arg, limit)?;
-                (size, Some(number(u64::from(size), arg.span).expr))
-            }
-            None => (limit, Some(checker.uint64(arg, "str")?)),
-        },
-    };
+    let (size, len) = text_length(checker, call)?;
     let value = value?;
     match &value.expr.ty {
         Type::Str { size: has } => {
@@ -91,6 +86,19 @@ fn is_go_string(checker: &Checker<'_>, ty: &Type) -> bool {
             record.is_some_and(|r| r.fields.iter().map(|field| field.name.as_str()).eq(GO_STRING))
         }
         _ => false,
+    }
+}
+
+/// Bytes that a text of `str()` has room for, its NUL included, and how many it gets, if that is said.
+fn text_length(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed<(u32, Option<Expr>)> {
+    let limit = checker.settings.max_strlen;
+    let Some(arg) = call.args.get(1) else { return Ok((limit, None)) };
+    match super::super::fold::int_literal(arg) {
+        Some(_) => {
+            let size = literal_size(checker, arg, limit)?;
+            Ok((size, Some(number(u64::from(size), arg.span).expr)))
+        }
+        None => Ok((limit, Some(checker.uint64(arg, "str")?))),
     }
 }
 
@@ -151,8 +159,15 @@ fn byte_pointer(checker: &Checker<'_>, expr: Expr) -> Expr {
 
 fn buf(checker: &mut Checker<'_>, call: &CallSite<'_>) -> Typed {
     let Some(first) = call.args.first() else { return Err(Stop::Reported) };
-    let value = checker.value(first)?;
     let limit = checker.settings.max_strlen.saturating_sub(BUF_HEADER).max(1);
+    if let Some(payload) = checker.payload(first) {
+        let (size, len) = match call.args.get(1) {
+            Some(length) => buf_length(checker, length, limit)?,
+            None => (limit, Checker::uint64_constant(u64::from(limit), call.span)),
+        };
+        return Ok(checker.payload_bytes(payload, len, Type::Buf { size }, call.span));
+    }
+    let value = checker.value(first)?;
     match &value.expr.ty {
         Type::Ptr { .. } | Type::Int(_) => {}
         Type::Array { .. } | Type::Str { .. } => return buf_of(checker, value.expr, call, limit),

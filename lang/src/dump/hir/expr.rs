@@ -193,6 +193,9 @@ impl Dump<'_> {
                 let family = family.as_ref().map(|f| format!("{}, ", self.expr(f)));
                 format!("ntop({}{})", family.unwrap_or_default(), self.expr(addr))
             }
+            Call::PayloadByte { at, .. } => format!("payload[{}]", self.expr(at)),
+            Call::PayloadBytes { len, .. } => format!("payload({}) as {shown}", self.expr(len)),
+            Call::PayloadLen(_) => "len(payload)".into(),
             Call::Within { address, network, prefix } => {
                 format!("within({}, {network}/{prefix})", self.expr(address))
             }

@@ -17,6 +17,10 @@ pub const TESTS: &[Test] = &[
     Test::new("headers/tc", &[Root], |ctx| fields_of("tc:lo:ingress", ctx)),
     Test::new("headers/socket", &[Root], |ctx| fields_of("socket:lo", ctx)),
     Test::new("headers/cgroup_skb", &[Root], |ctx| fields_of("cgroup_skb:/:ingress", ctx)),
+    Test::new("headers/payload_xdp", &[Root], |ctx| payload("xdp:lo", ctx)),
+    Test::new("headers/payload_tc", &[Root], |ctx| payload("tc:lo:ingress", ctx)),
+    Test::new("headers/payload_socket", &[Root], |ctx| payload("socket:lo", ctx)),
+    Test::new("headers/payload_cgroup_skb", &[Root], |ctx| payload("cgroup_skb:/:ingress", ctx)),
     Test::new("headers/predicates", &[Root], predicates),
     Test::new("headers/as_tshark", &[Root, Tshark], as_tshark),
 ];
@@ -59,6 +63,39 @@ fn fields_of(probe: &str, ctx: &Ctx) -> Result<()> {
         let with = readings.iter().filter(|reading| reading.has(header)).count();
         ensure!(with > 0, "no frame has the header {}", header.spec().name);
     }
+    Ok(())
+}
+
+/// What follows the last header: how much, single bytes, bytes in a row, text.
+fn payload(probe: &str, ctx: &Ctx) -> Result<()> {
+    const BODY: &str = r#"{ $far = (uint64)20; printf("= %d %d %d %d %rx|%s\n", len(payload),
+        payload[0], payload[$far], payload[70000], buf(payload, 12), str(payload, 8)); }"#;
+    let frames: Vec<Frame> = frames(ctx).into_iter().filter(|f| f.bytes.len() >= LEAST).collect();
+    let file =
+        ctx.file("frames.pcap", pcap_with(frames.iter().map(|f| (&f.bytes[..], f.length))))?;
+    let run = ctx.script(&format!("{probe} {BODY}")).arg("--test-packets").arg(file).json();
+    let out = run.finish()?.success()?;
+    let found: Vec<String> =
+        out.printed()?.into_iter().filter(|text| text.starts_with("= ")).collect();
+    ensure!(found.len() == frames.len(), "{} of {} frames", found.len(), frames.len());
+    let mut with = 0;
+    for (number, (found, frame)) in found.iter().zip(&frames).enumerate() {
+        let reading = match probe.starts_with("cgroup_skb") {
+            true => Reading::of_network(&frame.bytes),
+            false => Reading::of(&frame.bytes),
+        };
+        let payload = reading.payload();
+        let byte = |at: usize| payload.get(at).copied().unwrap_or_default();
+        let first: Vec<_> = payload.iter().take(12).map(|byte| format!("\\x{byte:02x}")).collect();
+        let wanted = format!("= {} {} {} 0 {}|", payload.len(), byte(0), byte(20), first.concat());
+        ensure!(
+            found.starts_with(&wanted),
+            "frame {number}: {found:?}, but it is {wanted:?}: {:02x?}",
+            frame.bytes
+        );
+        with += usize::from(payload.len() > 20);
+    }
+    ensure!(with > 0, "no frame has a payload");
     Ok(())
 }
 

@@ -13,6 +13,9 @@ pub struct Reading<'f> {
     starts: BTreeMap<Header, usize>,
     /// What comes behind the extension headers of IPv6.
     last_protocol: u8,
+    /// Where what follows the last header begins, and where IP says that it ends.
+    payload: usize,
+    end: Option<usize>,
 }
 
 impl<'f> Reading<'f> {
@@ -26,7 +29,7 @@ impl<'f> Reading<'f> {
 
     /// Reads a frame of which the header is not seen, only what it says of the next.
     pub fn of_network(frame: &'f [u8]) -> Self {
-        let mut reading = Reading { frame, ..Reading::default() };
+        let mut reading = Reading { frame, payload: 14, ..Reading::default() };
         let _ = reading.network(14);
         reading
     }
@@ -70,6 +73,12 @@ impl<'f> Reading<'f> {
         }
     }
 
+    /// What follows the last header.
+    pub fn payload(&self) -> &'f [u8] {
+        let end = self.end.unwrap_or(self.frame.len()).min(self.frame.len());
+        self.frame.get(self.payload..end).unwrap_or_default()
+    }
+
     /// Bytes from a place on, if they are all there.
     fn bytes(&self, at: usize, count: usize) -> Option<&'f [u8]> {
         self.frame.get(at..at + count)
@@ -83,6 +92,7 @@ impl<'f> Reading<'f> {
     fn found(&mut self, header: Header, at: usize) -> Option<&'f [u8]> {
         let bytes = self.bytes(at, header.spec().size as usize)?;
         self.starts.insert(header, at);
+        self.payload = at + bytes.len();
         Some(bytes)
     }
 
@@ -119,6 +129,8 @@ impl<'f> Reading<'f> {
             return None;
         }
         self.found(Header::Ip, at)?;
+        self.payload = at + words * 4;
+        self.end = Some(at + usize::from(u16::from_be_bytes([header[2], header[3]])));
         let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
         if fragment != 0 {
             return None;
@@ -134,8 +146,10 @@ impl<'f> Reading<'f> {
         self.found(Header::Ip6, at)?;
         let mut at = at + 40;
         self.last_protocol = header[6];
+        self.end = Some(at + usize::from(u16::from_be_bytes([header[4], header[5]])));
         for count in 0.. {
             let kind = self.last_protocol;
+            self.payload = at;
             if !matches!(kind, 0 | 43 | 44 | 51 | 60) {
                 break;
             }
@@ -150,6 +164,7 @@ impl<'f> Reading<'f> {
                 51 => (count + 2) * 4,
                 _ => (count + 1) * 8,
             };
+            self.payload = at;
             if kind == 44 && u16::from_be_bytes([extension[2], extension[3]]) >> 3 != 0 {
                 return None;
             }
@@ -164,6 +179,10 @@ impl<'f> Reading<'f> {
             number if number == messages.0 => messages.1,
             _ => return None,
         };
-        self.found(header, at).map(|_| ())
+        let bytes = self.found(header, at)?;
+        if header == Header::Tcp {
+            self.payload = at + usize::from(bytes[12] >> 4).max(5) * 4;
+        }
+        Some(())
     }
 }
