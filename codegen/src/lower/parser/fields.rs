@@ -2,11 +2,11 @@
 
 use cranelift_codegen::ir::{InstBuilder, Value};
 use rbtrace_lang::hir::{Int, LocalId};
-use rbtrace_probes_ebpf::kinds::ProbeKind;
 use rbtrace_probes_ebpf::packet::{Fact, Field, FieldKind, Header};
 
 use super::super::func::{FnBuilder, Storage};
 use super::super::mem::Place;
+use super::source::copies_packet;
 use crate::clif::{Intrinsic, namespace};
 use crate::error::Error;
 
@@ -86,7 +86,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// Loads four bytes, which the verifier wants to be aligned where they are a copy.
     pub(super) fn load_word(&mut self, place: Place) -> Value {
-        let is_copy = self.block.kind == ProbeKind::Socket;
+        let is_copy = copies_packet(self.block.kind);
         if !is_copy || place.offset.is_multiple_of(4) {
             return self.load(place, Int::U32);
         }

@@ -52,17 +52,22 @@ pub(super) enum Source {
     Copied,
 }
 
+/// Whether programs of a kind copy what they want to see. Those of sockets must. Those of cgroups see in
+/// place what lies in the first piece of a packet alone, and nothing in test runs of older kernels.
+pub(super) fn copies_packet(kind: ProbeKind) -> bool {
+    matches!(kind, ProbeKind::Socket | ProbeKind::CgroupSkb)
+}
+
 impl FnBuilder<'_, '_, '_> {
     /// The packet of the program.
     pub(super) fn packet_source(&mut self) -> Result<Source, Error> {
         let (data, end) = match self.block.kind {
-            ProbeKind::Socket => return Ok(Source::Copied),
+            kind if copies_packet(kind) => return Ok(Source::Copied),
             ProbeKind::Tc => {
                 self.pull_headers()?;
                 (sk_buff::DATA, sk_buff::DATA_END)
             }
-            kind if kind.spec().context == Context::Xdp => (xdp_md::DATA, xdp_md::DATA_END),
-            _ => (sk_buff::DATA, sk_buff::DATA_END),
+            _ => (xdp_md::DATA, xdp_md::DATA_END),
         };
         // They differ before and after the kernel has moved bytes.
         let context = Place::pointer(self.ctx);
