@@ -192,15 +192,6 @@ impl HeaderSpec {
 }
 
 impl FieldKind {
-    /// Bytes of a number, or of what bits are of; `None` if it is none.
-    pub const fn number_size(self) -> Option<u8> {
-        match self {
-            FieldKind::Number { size } | FieldKind::Bits { size, .. } => Some(size),
-            FieldKind::LastProtocol => Some(1),
-            FieldKind::Inet4 | FieldKind::Inet6 | FieldKind::Mac => None,
-        }
-    }
-
     /// Bytes that a field takes in its header.
     pub const fn bytes(self) -> u32 {
         match self {

@@ -262,6 +262,11 @@ pub enum Clock {
     Realtime,
 }
 
+/// Families of a [`Type::Inet`], as in linux/socket.h.
+pub const AF_INET: u32 = 2;
+/// See [`AF_INET`].
+pub const AF_INET6: u32 = 10;
+
 /// Number of buckets of a [`Type::Hist`] with `bits`: one for negative numbers, one for each of
 /// `0 .. 1 << bits`, then `1 << bits` for each power of two up to 2^63.
 pub const fn hist_buckets(bits: u8) -> u32 {

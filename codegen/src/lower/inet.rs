@@ -5,14 +5,11 @@ use std::net::IpAddr;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types::I64};
 use rbtrace_lang::hir::{Expr, Int, Type};
+use rbtrace_probes_ebpf::types::{AF_INET, AF_INET6};
 
 use super::func::FnBuilder;
 use super::mem::Place;
 use crate::error::Error;
-
-/// Address families of linux/socket.h.
-const AF_INET: i64 = 2;
-const AF_INET6: i64 = 10;
 
 /// Bytes of the plan's `Inet`, and where the address is in it.
 const INET: u32 = 20;
@@ -30,7 +27,7 @@ impl FnBuilder<'_, '_, '_> {
         self.zero(to, INET)?;
         let family = match family {
             Some(family) => self.scalar(family)?,
-            None => self.iconst(if bytes == 16 { AF_INET6 } else { AF_INET }),
+            None => self.iconst(i64::from(if bytes == 16 { AF_INET6 } else { AF_INET })),
         };
         self.store(to, 4, family);
         if addr.ty.is_scalar() {
@@ -67,7 +64,7 @@ impl FnBuilder<'_, '_, '_> {
         }
         let family = self.load(place, Int::U32);
         let wanted = if network.is_ipv4() { AF_INET } else { AF_INET6 };
-        let other = self.b.ins().bxor_imm_s(family, wanted);
+        let other = self.b.ins().bxor_imm_s(family, i64::from(wanted));
         let differences = self.differences_of_prefix(place.plus(ADDRESS), &bytes, prefix);
         let differences = self.b.ins().bor(differences, other);
         Ok(self.is_zero(differences))

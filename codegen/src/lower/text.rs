@@ -12,7 +12,7 @@ use super::memory::Tail;
 use crate::error::Error;
 
 /// Bytes of a buffer's length.
-const BUF_HEADER: u32 = 4;
+pub(super) const BUF_HEADER: u32 = 4;
 
 impl FnBuilder<'_, '_, '_> {
     /// `str(s, n)`: as much of a string as fits into `n` bytes, NUL included.

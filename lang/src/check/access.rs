@@ -204,6 +204,18 @@ impl Checker<'_> {
         }
     }
 
+    /// The value of an index, which is a number.
+    pub fn index_number(&mut self, value: Value, span: Span) -> Typed {
+        if matches!(value.expr.ty, Type::Int(_)) {
+            return Ok(value);
+        }
+        let found = self.show(&value.expr.ty);
+        Err(self.error(
+            Diagnostic::error("bad-index", span, "an index is a number")
+                .label(format!("found {found}")),
+        ))
+    }
+
     /// `base[index]`
     pub fn index(&mut self, base: &ast::Expr, index: &ast::Expr, span: Span) -> Typed {
         if let Some(payload) = self.payload(base) {
@@ -211,13 +223,7 @@ impl Checker<'_> {
         }
         let (value, at) = (self.value(base), self.value(index));
         let (value, at) = (value?, at?);
-        if !matches!(at.expr.ty, Type::Int(_)) {
-            let found = self.show(&at.expr.ty);
-            return Err(self.error(
-                Diagnostic::error("bad-index", index.span, "an index is a number")
-                    .label(format!("found {found}")),
-            ));
-        }
+        let at = self.index_number(at, index.span)?;
         let literal = if let (true, ExprKind::Int(n)) = (at.literal, &at.expr.kind) {
             Some(*n)
         } else {

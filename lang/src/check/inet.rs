@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use rbtrace_probes_ebpf::types::{AF_INET, AF_INET6};
+
 use crate::diag::Diagnostic;
 use crate::hir::{ExprKind, Type};
 use crate::span::Span;
@@ -56,8 +58,6 @@ impl Checker<'_> {
 
 /// The literal that `text` is of an address type; `None` if it is none.
 fn address_literal(text: &str, ty: &Type) -> Option<ExprKind> {
-    /// `AF_INET` and `AF_INET6` of linux/socket.h.
-    const FAMILIES: [u32; 2] = [2, 10];
     Some(match ty {
         Type::Inet4 => {
             let address: Ipv4Addr = text.parse().ok()?;
@@ -66,8 +66,8 @@ fn address_literal(text: &str, ty: &Type) -> Option<ExprKind> {
         Type::Inet6 => ExprKind::Str(text.parse::<Ipv6Addr>().ok()?.octets().to_vec()),
         Type::Inet => {
             let (family, mut bytes) = match text.parse().ok()? {
-                IpAddr::V4(address) => (FAMILIES[0], address.octets().to_vec()),
-                IpAddr::V6(address) => (FAMILIES[1], address.octets().to_vec()),
+                IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+                IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
             };
             bytes.resize(16, 0);
             ExprKind::Str([family.to_le_bytes().to_vec(), bytes].concat())

@@ -21,7 +21,7 @@ use super::payload::PAYLOAD;
 use super::{Checker, Typed, Value};
 
 /// What scripts call the packet itself.
-pub(super) const PACKET: &str = "pkt";
+const PACKET: &str = "pkt";
 
 impl Checker<'_> {
     /// What a name stands for, if it is a header's: whether the packet has it.

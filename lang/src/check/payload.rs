@@ -38,14 +38,8 @@ impl Checker<'_> {
     /// `payload[at]`
     pub fn payload_byte(&mut self, payload: Payload, at: &ast::Expr, span: Span) -> Typed {
         let value = self.value(at)?;
-        if !matches!(value.expr.ty, Type::Int(_)) {
-            let found = self.show(&value.expr.ty);
-            return Err(self.error(
-                Diagnostic::error("bad-index", at.span, "an index is a number")
-                    .label(format!("found {found}")),
-            ));
-        }
-        let at = cast(value.expr, &Type::U64);
+        let index = self.index_number(value, at.span)?;
+        let at = cast(index.expr, &Type::U64);
         let call = Call::PayloadByte { payload, at };
         let byte = Type::Int(Int { size: 1, signed: false });
         Ok(Value::new(ExprKind::Call(Box::new(call)), byte, span))

@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 use rbtrace_probes_ebpf::plan::{Probe, Target};
 use rbtrace_probes_ebpf::types::Stack as StackType;
-use rbtrace_probes_ebpf::types::{Clock, Field, Record, RecordKind, StackMode, Type, stack_frames};
+use rbtrace_probes_ebpf::types::{
+    AF_INET, AF_INET6, Clock, Field, Record, RecordKind, StackMode, Type, stack_frames,
+};
 
 use super::read::{array, slice, u32_at, u64_at, unsigned};
 use super::{DecodeError, Decoder, merge, series};
@@ -17,9 +19,6 @@ use crate::value::{Frame, Stack, Text, Value};
 
 /// Deepest nesting of arrays and records.
 pub(super) const MAX_DEPTH: u32 = 64;
-
-const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
 
 /// Decodes values; carries what applies to all parts of one.
 #[derive(Clone, Copy)]

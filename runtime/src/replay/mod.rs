@@ -259,8 +259,10 @@ fn warn(message: String, sink: &mut dyn Sink) -> Result<(), Error> {
 fn times(hooks: &[Hook], sink: &mut dyn Sink) -> Result<(), Error> {
     let mut rows = Vec::new();
     for hook in hooks {
-        for block in &hook.blocks {
-            let name = match hook.blocks.len() {
+        // Blocks that call each other run as one.
+        let measured = if hook.chain.is_some() { 1 } else { hook.blocks.len() };
+        for block in hook.blocks.iter().take(measured) {
+            let name = match measured {
                 1 => hook.name.to_string(),
                 _ => format!("{}, line {}", hook.name, block.line),
             };

@@ -38,7 +38,7 @@ impl FnBuilder<'_, '_, '_> {
         /// Version 4, and 5 to 15 words: the header's first byte.
         const LEAST: i64 = 0x45;
         const MOST: i64 = 0x4f;
-        let place = self.claim(walk, Header::Ip, at, Header::Ip.spec().size)?;
+        let place = self.claim(walk, Header::Ip, at)?;
         let first = self.load(place, BYTE);
         let above = self.b.ins().iadd_imm_s(first, -LEAST);
         let broken = self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, above, MOST - LEAST);
@@ -68,7 +68,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// IPv6 with its extension headers.
     pub(super) fn parse_ip6(&mut self, walk: &Walk, at: At) -> Result<(), Error> {
-        let place = self.claim(walk, Header::Ip6, at, IP6_SIZE)?;
+        let place = self.claim(walk, Header::Ip6, at)?;
         let first = self.load(place, BYTE);
         let version = self.b.ins().band_imm_s(first, 0xf0);
         let other = self.b.ins().icmp_imm_s(IntCC::NotEqual, version, 0x60);

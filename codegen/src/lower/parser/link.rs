@@ -41,7 +41,7 @@ impl FnBuilder<'_, '_, '_> {
     /// Ethernet and its tags, and on to the header that they say comes next.
     pub(super) fn parse_ethernet(&mut self, walk: &Walk) -> Result<(), Error> {
         let start = At::Fixed(0);
-        let place = self.claim(walk, Header::Eth, start, ETHERNET)?;
+        let place = self.claim(walk, Header::Eth, start)?;
         self.keep(Header::Eth, place)?;
         self.payload_from(start, ETHERNET)?;
         let protocol = self.load(place.plus(ETHERNET_TYPE), Int { size: 2, signed: false });
@@ -116,7 +116,7 @@ impl FnBuilder<'_, '_, '_> {
         }
         self.b.ins().jump(walk.exit(Header::Eth), &[]);
         self.enter(tagged);
-        let place = self.claim(walk, tag, At::Fixed(start), TAG)?;
+        let place = self.claim(walk, tag, At::Fixed(start))?;
         self.keep(tag, place)?;
         self.payload_from(At::Fixed(start), TAG)?;
         let protocol = self.load(place.plus(TAG_TYPE), Int { size: 2, signed: false });
@@ -139,8 +139,7 @@ impl FnBuilder<'_, '_, '_> {
 
     /// ARP, if it is for IPv4 over Ethernet.
     pub(super) fn parse_arp(&mut self, walk: &Walk, at: At) -> Result<(), Error> {
-        let size = Header::Arp.spec().size;
-        let place = self.claim(walk, Header::Arp, at, size)?;
+        let place = self.claim(walk, Header::Arp, at)?;
         // ar_pro, ar_hln and ar_pln (RFC 826): IPv4 addresses, 6 bytes of hardware, 4 of protocol.
         let kinds = self.load_word(place.plus(2));
         let usual = i64::from(u32::from_le_bytes([0x08, 0x00, 6, 4]));
@@ -149,7 +148,7 @@ impl FnBuilder<'_, '_, '_> {
         self.b.ins().brif(is, known, &[], walk.exit(Header::Eth), &[]);
         self.enter(known);
         self.keep(Header::Arp, place)?;
-        self.payload_from(at, size)?;
+        self.payload_from(at, Header::Arp.spec().size)?;
         self.b.ins().jump(walk.exit(Header::Arp), &[]);
         Ok(())
     }

@@ -112,7 +112,7 @@ impl FnBuilder<'_, '_, '_> {
             Header::Ip6 => self.parse_ip6(walk, at),
             Header::Tcp => self.parse_tcp(walk, at),
             _ => {
-                let place = self.claim(walk, header, at, header.spec().size)?;
+                let place = self.claim(walk, header, at)?;
                 self.keep(header, place)?;
                 self.payload_from(at, header.spec().size)?;
                 self.b.ins().jump(walk.exit(header), &[]);
@@ -123,17 +123,16 @@ impl FnBuilder<'_, '_, '_> {
 
     /// TCP, whose options come before the payload.
     fn parse_tcp(&mut self, walk: &Walk, at: At) -> Result<(), Error> {
-        /// Bytes of a header without options, and where its length is.
-        const SIZE: u32 = 20;
+        /// Where its length is.
         const DATA_OFFSET: u32 = 12;
-        let place = self.claim(walk, Header::Tcp, at, SIZE)?;
+        let place = self.claim(walk, Header::Tcp, at)?;
         self.keep(Header::Tcp, place)?;
         if let Some(local) = self.wanted(&Fact::PayloadOffset) {
             let byte = self.load(place.plus(DATA_OFFSET), Int { size: 1, signed: false });
             // The upper half, in units of 4 bytes.
             let words = self.b.ins().band_imm_s(byte, 0xf0);
             let length = self.b.ins().ushr_imm_s(words, 2);
-            let least = self.iconst(i64::from(SIZE));
+            let least = self.iconst(i64::from(Header::Tcp.spec().size));
             let short = self.b.ins().icmp(IntCC::UnsignedLessThan, length, least);
             let length = self.b.ins().select(short, least, length);
             let start = self.offset_of(at, 0);
@@ -144,11 +143,11 @@ impl FnBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// The place of a header's `size` bytes; the walk ends before it if they are not all there.
-    fn claim(&mut self, walk: &Walk, header: Header, at: At, size: u32) -> Result<Place, Error> {
+    /// The place of a header's fixed part; the walk ends before it if it is not all there.
+    fn claim(&mut self, walk: &Walk, header: Header, at: At) -> Result<Place, Error> {
         let satisfied = walk.needs.satisfied_before(header);
         let outside = if satisfied { walk.stop } else { walk.absent };
-        self.claim_bytes(walk.source, at, size, outside)
+        self.claim_bytes(walk.source, at, header.spec().size, outside)
     }
 
     /// A place so many bytes further on, as a number.

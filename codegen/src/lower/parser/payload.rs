@@ -13,10 +13,8 @@ use rbtrace_probes_ebpf::packet::Property;
 use super::super::func::FnBuilder;
 use super::super::mem::Place;
 use super::super::memory::Tail;
+use super::super::text::BUF_HEADER;
 use crate::error::Error;
-
-/// Bytes of a buffer's length.
-const BUF_HEADER: u32 = 4;
 
 impl FnBuilder<'_, '_, '_> {
     /// Where it begins, and how many bytes it has.

@@ -285,7 +285,13 @@ fn repeated(ctx: &Ctx) -> Result<()> {
     out.check(measured("xdp:lo") && measured("xdp:other"), "a block was not measured")?;
     let out = run()?.finish()?.success()?;
     let row = out.lines().into_iter().find(|line| line.starts_with("xdp:other "));
-    out.check(row.is_some_and(|line| line.ends_with(" 3000")), "no row for xdp:other")
+    out.check(row.is_some_and(|line| line.ends_with(" 3000")), "no row for xdp:other")?;
+    // Blocks that call each other are measured as one.
+    let chain = "xdp:lo { @n++; } xdp:lo { return XDP_DROP; }";
+    let out = over(ctx, chain, &frames(3))?.args(&["--repeat", "1000"]).finish()?.success()?;
+    let rows: Vec<_> = out.lines().into_iter().filter(|line| line.starts_with("xdp:lo")).collect();
+    out.same("rows", rows.len(), 1)?;
+    out.check(rows[0].ends_with(" 3000"), "the blocks were not measured together")
 }
 
 fn written(ctx: &Ctx) -> Result<()> {
